@@ -1,0 +1,1 @@
+"""The configuration: schema, loading with errors that name file and line, compiling."""

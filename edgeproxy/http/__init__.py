@@ -1,0 +1,1 @@
+"""HTTP semantics, pure: values and functions over them, without I/O and without a clock."""

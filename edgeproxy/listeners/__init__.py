@@ -1,0 +1,1 @@
+"""Downstream protocols on real sockets: bytes in, requests to the application, responses out."""

@@ -1,0 +1,1 @@
+"""What happened: counters, the access log, application logging."""

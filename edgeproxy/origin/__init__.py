@@ -1,0 +1,1 @@
+"""The next hop: connections to origins, and what they answer."""
