@@ -36,8 +36,10 @@ class OutboundRequest:
     authority: bytes
 
 
-class Content(AsyncIterator[bytes], Protocol):
+class Content(Protocol):
     """A response's content while it arrives; async generators are this."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
 
     async def aclose(self) -> None:
         """Give up what is not read yet; safe to call twice."""
