@@ -1,0 +1,43 @@
+# Every target sets up what it needs first; what CI runs is `make check` and `make test`.
+SHELL := /bin/sh
+BIN := .venv/bin
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+# what `make clean` leaves alone is the environment: `make distclean` takes that too
+CLUTTER := .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov build dist
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench clean distclean runtime dev
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: runtime ## the edge with a demo widget behind it, on https://localhost:8443 (flags: DEMO_ARGS="--help")
+	@exec $(BIN)/edgeproxy demo $(DEMO_ARGS)
+
+test: dev ## every test, with coverage and its floors (a part: PYTEST_ARGS="tests/unit/http")
+	@sh scripts/setup.sh programs curl nghttp h2load openssl chromium
+	@sh scripts/test.sh $(PYTEST_ARGS)
+
+check: dev ## lint, format, types, layers, the mirror of the unit tests, sizes
+	@sh scripts/check.sh
+
+format: dev ## put the code into the house's format
+	@$(BIN)/ruff check -q --fix . && $(BIN)/ruff format -q .
+
+bench: runtime ## CPU per request beside nginx's proxy_cache, in one run (flags: BENCH_ARGS="--help")
+	@sh scripts/setup.sh programs nginx h2load
+	@$(BIN)/python -m bench.compare $(BENCH_ARGS)
+
+clean: ## remove what tools and the demo left, but not the environment
+	@rm -rf $(CLUTTER) var bench/results/local
+	@find edgeproxy tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove the environment as well
+	@rm -rf .venv *.egg-info
+
+runtime:
+	@sh scripts/setup.sh runtime
+
+dev:
+	@sh scripts/setup.sh dev

@@ -1,0 +1,21 @@
+#!/bin/sh
+# Run pytest under coverage; a run of everything also has to keep the floors of check_coverage.py.
+# Arguments go to pytest; with a path or a selection among them the floors are not asked.
+set -u
+cd "$(dirname "$0")/.."
+bin=.venv/bin
+
+rm -f .coverage .coverage.*
+"$bin/coverage" run -m pytest "$@"
+status=$?
+[ "$status" -eq 0 ] || exit "$status"
+[ $# -eq 0 ] || exit 0
+
+# programs under test write files of their own beside the main one
+if ls .coverage.* >/dev/null 2>&1; then
+    "$bin/coverage" combine -q --append || exit 1
+fi
+mkdir -p var
+"$bin/coverage" report --skip-covered --skip-empty || exit 1
+"$bin/coverage" json -q -o var/coverage.json || exit 1
+"$bin/python" scripts/check_coverage.py var/coverage.json
