@@ -1,0 +1,85 @@
+"""What one connection may cost us: budgets for frames that are cheap to send (RFC 9113, 10.5).
+
+Every `spend_*` raises `ConnectionFault` with ENHANCE_YOUR_CALM when its budget is used up. The
+caller sets `now`, monotonic seconds, before it handles what it has read.
+"""
+
+from edgeproxy.errors import ConnectionFault
+from edgeproxy.wire.buckets import TokenBucket
+from edgeproxy.wire.h2 import codes
+from edgeproxy.wire.limits import Limits
+
+# Streams that we reset: frames of theirs may still be under way and are then no error (5.1).
+RESET_MEMORY = 256
+# A peer that reads must send WINDOW_UPDATEs: every KiB that we send earns it one. Clients send one
+# or two per 32 KiB (nghttp2, Chromium), the busiest one per 4 KiB (Go).
+SENT_BYTES_PER_UPDATE = 1024
+# Chromium sends up to two priority frames for each request.
+FRAMES_PER_REQUEST = 4
+
+
+class Guard:
+    """Counts what a peer makes us do."""
+
+    __slots__ = (
+        "_control",
+        "_empty",
+        "_empty_max",
+        "_resets",
+        "_seen_bytes",
+        "_updates",
+        "_was_reset",
+        "now",
+    )
+
+    def __init__(self, limits: Limits) -> None:
+        self.now = 0.0
+        burst, rate = limits.control_frames_burst, limits.control_frames_per_second
+        self._control = TokenBucket(burst, rate)
+        self._updates = TokenBucket(10 * burst, rate)
+        self._resets = TokenBucket(limits.resets_burst, limits.resets_per_second)
+        self._seen_bytes = 0
+        self._empty = 0
+        self._empty_max = limits.empty_frames_in_a_row_max
+        self._was_reset: dict[int, None] = {}
+
+    def spend_control(self, reason: str) -> None:
+        """Count a frame about the connection: PING, SETTINGS, priorities, unknown ones."""
+        if not self._control.take(self.now):
+            raise ConnectionFault(codes.ENHANCE_YOUR_CALM, reason)
+
+    def spend_reset(self, reason: str) -> None:
+        """Count a stream that ended before its response did (CVE-2023-44487, CVE-2025-8671)."""
+        if not self._resets.take(self.now):
+            raise ConnectionFault(codes.ENHANCE_YOUR_CALM, reason)
+
+    def spend_update(self, reason: str, sent_bytes: int) -> None:
+        """Count a WINDOW_UPDATE; `sent_bytes` is all that we have sent on the connection."""
+        self._updates.give((sent_bytes - self._seen_bytes) / SENT_BYTES_PER_UPDATE)
+        self._seen_bytes = sent_bytes
+        if not self._updates.take(self.now):
+            raise ConnectionFault(codes.ENHANCE_YOUR_CALM, reason)
+
+    def earn_request(self) -> None:
+        """Let a request pay for the frames that commonly come with it."""
+        self._control.give(FRAMES_PER_REQUEST)
+        self._updates.give(FRAMES_PER_REQUEST)
+
+    def count_empty(self, payload: bytes) -> None:
+        """Count frames without payload in a row (CVE-2019-9518)."""
+        if payload:
+            self._empty = 0
+            return
+        self._empty += 1
+        if self._empty > self._empty_max:
+            raise ConnectionFault(codes.ENHANCE_YOUR_CALM, "empty frames")
+
+    def remember_reset(self, stream_id: int) -> None:
+        """Note a stream that was reset, so that what is under way for it is no error."""
+        self._was_reset[stream_id] = None
+        if len(self._was_reset) > RESET_MEMORY:
+            del self._was_reset[next(iter(self._was_reset))]
+
+    def was_reset(self, stream_id: int) -> bool:
+        """Whether a stream was reset lately."""
+        return stream_id in self._was_reset
