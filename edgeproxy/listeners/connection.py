@@ -1,0 +1,246 @@
+"""One accepted TCP connection, with TLS 1.3 or in the clear: socket bytes to session and back.
+
+It knows no protocol: ALPN names the session (RFC 7301), the session does the rest. Reading stops
+while the peer does not take what we wrote; closing is in order (close_notify, FIN, then a short
+wait for the peer so that no RST overtakes the last response, RFC 9112 section 9.6).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from edgeproxy.clock import Clock
+from edgeproxy.http.messages import ConnectionInfo
+from edgeproxy.listeners.session import Channel, Session
+from edgeproxy.tls.contexts import FrontContext
+from edgeproxy.tls.engine import TlsEngine, TlsFault, ciphertext_in
+from edgeproxy.wire.limits import Limits
+
+log = logging.getLogger(__name__)
+
+SessionFactory = Callable[[Channel, str], Session]
+
+
+class Registry(Protocol):
+    """Who keeps the connections: counted, ticked and drained as a whole."""
+
+    clock: Clock
+    limits: Limits
+
+    def joined(self, connection: "Connection") -> bool:
+        """Take a new connection in; False when there are too many."""
+
+    def left(self, connection: "Connection") -> None:
+        """Forget a connection."""
+
+    def refused(self, reason: str) -> None:
+        """Count a connection that ended before a session began."""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """A connection in the clear; see `TlsConnection` for the other kind."""
+
+    def __init__(self, registry: Registry, sessions: SessionFactory) -> None:
+        self._registry = registry
+        self._sessions = sessions
+        self._transport: asyncio.Transport
+        self._session: Session | None = None
+        self._began = registry.clock.monotonic()
+        self._paused_at = 0.0
+        self._closing_at = 0.0
+        self._is_lost = False
+        self._is_peer_closed = False
+        self._is_reading_wanted = True
+        self.is_paused = False
+        self.info = ConnectionInfo("", scheme=b"http")
+
+    # --- asyncio.BufferedProtocol ---------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=self._registry.limits.unsent_bytes_max)
+        peer = transport.get_extra_info("peername")
+        self.info.client = str(peer[0]) if peer else ""
+        if not self._registry.joined(self):
+            self._registry.refused("connections_max")
+            self._transport.abort()
+            return
+        self._opened()
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Lend the shared buffer: it is emptied by `buffer_updated` before anybody else reads."""
+        return ciphertext_in
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take `nbytes` of the shared buffer."""
+        if self._closing_at:
+            return
+        self._received(nbytes)
+
+    def eof_received(self) -> bool:
+        """Let the session finish what it owes before the connection is closed."""
+        if self._session is None or self._closing_at:
+            return False
+        self._on_peer_closed()
+        return True
+
+    def pause_writing(self) -> None:
+        """Stop producing and, above the mark, stop reading: an answer needs room."""
+        self.is_paused = True
+        self._paused_at = self._registry.clock.monotonic()
+        self._pause()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self.is_paused = False
+        if self._is_reading_wanted:
+            self._resume()
+        if self._session is not None and not self._closing_at:
+            self._session.writable()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Release everything."""
+        self._is_lost = True
+        self.is_paused = True
+        self._registry.left(self)
+        session, self._session = self._session, None
+        if session is not None:
+            session.lost()
+
+    # --- listeners.session.Channel --------------------------------------------------------------
+
+    def write(self, chunks: list[bytes | memoryview]) -> None:
+        """Send; see `Channel`."""
+        if not self._is_lost:
+            self._transport.write(b"".join(chunks))
+
+    def close(self) -> None:
+        """Close in order; see `Channel`."""
+        if self._closing_at or self._is_lost:
+            return
+        self._closing_at = self._registry.clock.monotonic()
+        self._farewell()
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+        self._resume()
+
+    def abort(self) -> None:
+        """Drop; see `Channel`."""
+        self._transport.abort()
+
+    def pause_reading(self) -> None:
+        """Stop reading; see `Channel`."""
+        self._is_reading_wanted = False
+        self._pause()
+
+    def resume_reading(self) -> None:
+        """Read again; see `Channel`."""
+        self._is_reading_wanted = True
+        if not self.is_paused:
+            self._resume()
+
+    # --- for the listener -----------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Check the deadlines that belong to no protocol."""
+        limits = self._registry.limits
+        if self._closing_at:
+            if now - self._closing_at > limits.lingering_close_seconds and (
+                not self._transport.get_write_buffer_size()
+                or now - self._closing_at > limits.write_stall_seconds
+            ):
+                self._transport.abort()
+        elif self.is_paused and now - self._paused_at > limits.write_stall_seconds:
+            self._registry.refused("write_stall")
+            self._transport.abort()
+        elif self._session is not None:
+            self._session.tick(now)
+        elif now - self._began > limits.tls_handshake_seconds:
+            self._registry.refused("tls_handshake_timeout")
+            self._transport.abort()
+
+    def drain(self) -> None:
+        """Finish what is in flight, then close."""
+        if self._session is not None:
+            self._session.drain()
+        else:
+            self._transport.abort()
+
+    # --- what differs with TLS ------------------------------------------------------------------
+
+    def _opened(self) -> None:
+        self._session = self._sessions(self, "http/1.1")
+
+    def _received(self, size: int) -> None:
+        if self._session is not None:
+            self._session.receive(bytes(memoryview(ciphertext_in)[:size]))
+
+    def _farewell(self) -> None:
+        """Say goodbye above TCP."""
+
+    def _on_peer_closed(self) -> None:
+        """Tell the session, once: close_notify and FIN both come here."""
+        if self._session is not None and not self._is_peer_closed and not self._closing_at:
+            self._is_peer_closed = True
+            self._session.peer_closed()
+
+    def _pause(self) -> None:
+        if not self._is_lost and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if not self._is_lost and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+
+class TlsConnection(Connection):
+    """A connection with TLS 1.3; the session begins when the handshake is complete."""
+
+    def __init__(self, registry: Registry, sessions: SessionFactory, front: FrontContext) -> None:
+        super().__init__(registry, sessions)
+        self._front = front
+        self._engine: TlsEngine
+        self.info = ConnectionInfo("")
+
+    def write(self, chunks: list[bytes | memoryview]) -> None:
+        """Encrypt and send; see `Channel`."""
+        if self._is_lost or self._closing_at:
+            return
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        try:
+            self._engine.write(data)
+        except TlsFault:
+            self._transport.abort()
+
+    def _opened(self) -> None:
+        self._engine = TlsEngine(self._front.new_connection(), self._transport.write)
+
+    def _received(self, size: int) -> None:
+        try:
+            session = self._session
+            if session is None:
+                if not self._engine.handshake(size):
+                    return
+                session, size = self._begin(), 0
+            self._engine.read(size, session.receive)
+        except TlsFault as fault:
+            self._registry.refused("tls")
+            log.debug("TLS with %s ended: %s", self.info.client, fault)
+            self._transport.close()
+            return
+        if self._engine.is_peer_closed:
+            self._on_peer_closed()
+
+    def _begin(self) -> Session:
+        connection = self._engine.connection
+        name = connection.get_servername()
+        self.info.server_name = name.decode("ascii", "replace").lower() if name else None
+        self.info.covers = self._front.identity_of(connection).covers
+        protocol = connection.get_alpn_proto_negotiated().decode("ascii") or "http/1.1"
+        self._session = self._sessions(self, protocol)
+        return self._session
+
+    def _farewell(self) -> None:
+        self._engine.shutdown()

@@ -1,0 +1,367 @@
+"""HTTP/2 on one connection: the codec's events to requests, responses to its frames (RFC 9113).
+
+A hit is answered inside `receive`, and all answers to one read leave in one write. Everything else
+runs in a task of its own, owned by this session and cancelled with its stream. No byte of a body is
+copied before the write that sends it, and a slow reader holds references only.
+"""
+
+import asyncio
+import logging
+from typing import cast
+
+from edgeproxy.clock import Clock
+from edgeproxy.errors import ConnectionFault, DownstreamError, EdgeError
+from edgeproxy.http.application import Application
+from edgeproxy.http.messages import Body, FieldSection, Request, Response
+from edgeproxy.listeners.http2_exchange import Exchange, RequestContent
+from edgeproxy.listeners.progress import Progress
+from edgeproxy.listeners.session import Channel
+from edgeproxy.wire.h2 import codes
+from edgeproxy.wire.h2.connection import Connection
+from edgeproxy.wire.h2.hpack import encode_fields, encode_status
+from edgeproxy.wire.h2.requests import RequestHead
+from edgeproxy.wire.h2.streams import Stream
+from edgeproxy.wire.limits import Limits
+
+log = logging.getLogger(__name__)
+
+# Output is joined, encrypted and handed on in pieces of this size: larger ones fall out of the
+# processor's cache, smaller ones cost calls.
+WRITE_BYTES = 64 * 1024
+# What one turn of the loop may send on one connection before the others get theirs.
+TURN_BYTES = 256 * 1024
+# Content of a response that streams through is taken from its source up to here per stream.
+STREAM_QUEUE_BYTES = 64 * 1024
+# Between the announcement of a shutdown and the last accepted stream: one round trip (6.8).
+SHUTDOWN_GRACE_SECONDS = 1.0
+
+
+class Http2Session:
+    """One connection's `Session`; see the module's docstring."""
+
+    def __init__(
+        self, channel: Channel, application: Application, *, clock: Clock, limits: Limits
+    ) -> None:
+        self._channel = channel
+        self._application = application
+        self._clock = clock
+        self._limits = limits
+        self._h2 = Connection(self, limits, scheme=channel.info.scheme)
+        self._sender = self._h2.sender
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._now = clock.now()
+        self._monotonic = self._began = self._active_at = self._mid_block_since = clock.monotonic()
+        self._progress = Progress(limits)
+        self._turn: asyncio.Handle | None = None
+        self._draining_since = 0.0
+        self._is_shut = False
+        self._is_closed = False
+        self._flush()
+
+    # --- Session --------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Take plaintext; see `Session`."""
+        if self._is_closed:
+            return
+        self._now = self._clock.now()
+        self._monotonic = self._active_at = self._clock.monotonic()
+        self._h2.receive(data, self._monotonic)
+        if not self._h2.is_mid_block:
+            self._mid_block_since = self._monotonic
+        self._pump()
+        if self._h2.fault is not None:
+            self._on_fault(self._h2.fault)
+
+    def writable(self) -> None:
+        """Go on producing; see `Session`."""
+        self._sender.is_held = False
+        self._pump()
+
+    def peer_closed(self) -> None:
+        """Finish what is in flight; see `Session`."""
+        self._draining_since = self._draining_since or self._monotonic
+        self._is_shut = True
+        self._close_if_done()
+
+    def lost(self) -> None:
+        """Release everything; see `Session`."""
+        self._is_closed = True
+        if self._turn is not None:
+            self._turn.cancel()
+        for stream in list(self._h2.streams.values()):
+            self.on_reset(stream)
+        self._h2.streams.clear()
+        for task in list(self._tasks):
+            task.cancel()
+
+    def drain(self) -> None:
+        """Announce the end; see `Session`."""
+        if not self._draining_since and not self._is_closed:
+            self._draining_since = self._clock.monotonic()
+            self._h2.announce_shutdown()
+            self._flush()
+
+    def tick(self, now: float) -> None:
+        """Check deadlines; see `Session`."""
+        if self._is_closed:
+            return
+        h2, limits = self._h2, self._limits
+        deadline = limits.headers_seconds if h2.requests else limits.preface_seconds
+        if h2.is_mid_block and now - self._mid_block_since > deadline:
+            h2.fail(ConnectionFault(codes.ENHANCE_YOUR_CALM, "preface or field block too slow"))
+        elif reason := self._progress.check(now, list(h2.streams.values()), self._sender):
+            h2.fail(ConnectionFault(codes.ENHANCE_YOUR_CALM, reason))
+        elif not self._draining_since and (
+            now - self._began > limits.connection_age_seconds
+            or h2.requests >= limits.requests_per_connection_max
+            or (not h2.streams and now - self._active_at > limits.idle_seconds)
+        ):
+            self.drain()
+        elif (
+            self._draining_since
+            and not self._is_shut
+            and now - self._draining_since >= SHUTDOWN_GRACE_SECONDS
+        ):
+            self._is_shut = True
+            h2.shut_down()
+        self._fail_slow_uploads()
+        self._flush()
+        if h2.fault is not None:
+            self._on_fault(h2.fault)
+        else:
+            self._close_if_done()
+
+    def _fail_slow_uploads(self) -> None:
+        """Give up on request content that somebody waits for and that does not come."""
+        for stream in list(self._h2.streams.values()):
+            exchange = cast("Exchange | None", stream.exchange)
+            if exchange is not None and exchange.content is not None:
+                exchange.content.tick(stream.received_bytes, self._limits)
+
+    # --- wire.h2.connection.Sink ----------------------------------------------------------------
+
+    def on_request(self, stream: Stream, head: RequestHead) -> None:
+        """Answer a request at once, or begin to."""
+        request = Request(
+            head.method,
+            head.target,
+            head.fields,
+            authority=head.authority,
+            connection=self._channel.info,
+            scheme=head.scheme,
+            content_length=head.content_length,
+            received_at=self._now,
+            started=self._monotonic,
+        )
+        exchange = stream.exchange = Exchange(request)
+        if stream.is_remote_ended:
+            response = self._application.hit(request, self._now)
+            if response is not None:
+                self._respond(stream, exchange, response)
+                return
+        else:
+            exchange.content = request.body = RequestContent(
+                lambda size: self._on_consumed(stream, size)
+            )
+        self._begin(self._answer(stream, exchange), exchange)
+
+    def on_too_large(self, stream: Stream) -> None:
+        """Refuse a field section over the limits (RFC 6585 section 5)."""
+        block = encode_status(431) + encode_fields(((b"content-length", b"0"),))
+        self._sender.respond(stream, block, b"")
+        self._h2.finished(stream)
+
+    def on_content(self, stream: Stream, data: bytes) -> None:
+        """Hand request content on."""
+        exchange = cast("Exchange", stream.exchange)
+        if exchange.content is None:
+            self._h2.credit(stream, len(data))
+            return
+        exchange.content.feed(data, is_end=stream.is_remote_ended)
+
+    def on_reset(self, stream: Stream) -> None:
+        """Stop working for a stream."""
+        exchange = cast("Exchange | None", stream.exchange)
+        if exchange is None:
+            return
+        if exchange.content is not None:
+            exchange.content.fail(DownstreamError(400, "stream_reset"))
+        if exchange.task is not None:
+            exchange.task.cancel()
+        self._complete(stream, exchange, is_whole=False)
+
+    # --- answering ------------------------------------------------------------------------------
+
+    def _begin(self, work: "asyncio._CoroutineLike[None]", exchange: Exchange) -> None:
+        task = exchange.task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, stream: Stream, exchange: Exchange) -> None:
+        """Produce one response, the slow way."""
+        response = await self._application.handle(exchange.request)
+        body = response.body
+        exchange.response = response
+        if self._is_gone(stream):
+            self._complete(stream, exchange, is_whole=False)
+            await _aclose(body)
+            return
+        if isinstance(body, bytes | memoryview):
+            self._respond(stream, exchange, response)
+            self._pump()
+            return
+        try:
+            self._sender.start(stream, _block(response))
+            await self._stream(stream, exchange, body)
+        except EdgeError as error:
+            log.debug("response to %r broken off: %s", exchange.request.target, error)
+            self._break_off(stream, exchange)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("response to %r broken off", exchange.request.target)
+            self._break_off(stream, exchange)
+        finally:
+            await _aclose(body)
+
+    async def _stream(self, stream: Stream, exchange: Exchange, body: Body) -> None:
+        """Send content as it comes, no faster than the peer takes it."""
+        async for chunk in cast("asyncio.StreamReader", body):
+            if self._is_gone(stream):
+                return
+            self._sender.feed(stream, chunk)
+            self._pump()
+            if stream.queued_bytes >= STREAM_QUEUE_BYTES:
+                exchange.relief = self._loop.create_future()
+                await exchange.relief
+        if not self._is_gone(stream):
+            self._sender.finish(stream)
+            self._pump()
+
+    def _break_off(self, stream: Stream, exchange: Exchange) -> None:
+        """End a stream whose response cannot be completed; never cleanly."""
+        self._h2.abandon(stream, codes.INTERNAL_ERROR)
+        self._complete(stream, exchange, is_whole=False)
+        self._flush()
+        self._close_if_done()
+
+    def _is_gone(self, stream: Stream) -> bool:
+        return self._is_closed or stream.id not in self._h2.streams
+
+    def _respond(self, stream: Stream, exchange: Exchange, response: Response) -> None:
+        """Send a whole response, or queue what windows do not allow yet."""
+        exchange.response = response
+        sections = response.sections
+        block = encode_status(response.status)
+        for section in sections:
+            block += section.h2 or _encode(section)
+        body = cast("bytes | memoryview", response.body)
+        sender = self._sender
+        if sender.respond(stream, block, body):
+            self._h2.finished(stream)
+            self._complete(stream, exchange, is_whole=True)
+        if sender.out_bytes >= WRITE_BYTES:
+            self._flush()
+
+    def _complete(self, stream: Stream, exchange: Exchange, *, is_whole: bool) -> None:
+        """Report the end of an exchange, once."""
+        stream.exchange = None
+        exchange.relieve()
+        if exchange.response is not None:
+            self._application.completed(
+                exchange.request, exchange.response, stream.sent_bytes, is_whole=is_whole
+            )
+            exchange.response = None
+
+    # --- output ---------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Send what windows, priorities and the channel allow, then give way."""
+        sender, spent = self._sender, 0
+        while sender.has_queued and not self._channel.is_paused:
+            if spent >= TURN_BYTES:
+                if self._turn is None:
+                    self._turn = self._loop.call_soon(self._next_turn)
+                break
+            before = sender.sent_bytes
+            ended = len(sender.ended)
+            sender.pump(WRITE_BYTES)
+            spent += sender.sent_bytes - before
+            self._flush()
+            if sender.sent_bytes == before and len(sender.ended) == ended:
+                break  # the connection's window is used up
+        self._flush()
+        self._settle()
+
+    def _next_turn(self) -> None:
+        self._turn = None
+        self._pump()
+
+    def _settle(self) -> None:
+        """Attend to streams that ended or that want more content."""
+        sender = self._sender
+        if sender.relieved:
+            for stream in sender.relieved:
+                exchange = cast("Exchange | None", stream.exchange)
+                if exchange is not None:
+                    exchange.relieve()
+            sender.relieved.clear()
+        if sender.ended:
+            ended, sender.ended = sender.ended, []
+            for stream in ended:
+                self._h2.finished(stream)
+                exchange = cast("Exchange | None", stream.exchange)
+                if exchange is not None:
+                    self._complete(stream, exchange, is_whole=True)
+            self._flush()
+        if self._draining_since:
+            self._close_if_done()
+
+    def _flush(self) -> None:
+        sender = self._sender
+        if sender.out:
+            self._channel.write(sender.out)
+            sender.out.clear()
+            sender.out_bytes = 0
+        sender.is_held = self._channel.is_paused
+
+    def _on_consumed(self, stream: Stream, size: int) -> None:
+        """Open the window again for request content that was used."""
+        if not self._is_closed:
+            self._h2.credit(stream, size)
+            self._flush()
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def _on_fault(self, fault: ConnectionFault) -> None:
+        log.debug("connection with %s ended: %s", self._channel.info.client, fault)
+        self._flush()
+        self._end()
+
+    def _close_if_done(self) -> None:
+        if self._is_shut and not self._h2.streams:
+            self._end()
+
+    def _end(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self._channel.close()
+
+
+def _encode(section: FieldSection) -> bytes:
+    """Return a section's encoding, made once."""
+    if section.h2 is None:
+        section.h2 = encode_fields(section.fields)
+    return section.h2
+
+
+def _block(response: Response) -> bytes:
+    return encode_status(response.status) + b"".join(map(_encode, response.sections))
+
+
+async def _aclose(body: Body) -> None:
+    close = getattr(body, "aclose", None)
+    if close is not None:
+        await close()

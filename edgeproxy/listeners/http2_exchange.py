@@ -1,0 +1,88 @@
+"""One request and its response on a stream, and the request's content on its way in.
+
+Memory is bounded by flow control: content that was not used is not credited, so a peer can have
+sent at most one stream window of it (RFC 9113 section 6.9).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from edgeproxy.errors import DownstreamError
+from edgeproxy.http.messages import Request, Response
+from edgeproxy.wire.limits import Limits
+
+
+class Exchange:
+    """What a session keeps for a stream. `relief` is done when the stream wants more content."""
+
+    __slots__ = ("content", "relief", "request", "response", "task")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.response: Response | None = None
+        self.content: RequestContent | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.relief: asyncio.Future[None] | None = None
+
+    def relieve(self) -> None:
+        """Let the one who feeds the stream go on."""
+        if self.relief is not None and not self.relief.done():
+            self.relief.set_result(None)
+
+
+class RequestContent:
+    """Request content as an async iterator; `consumed(size)` is called for what was taken."""
+
+    __slots__ = ("_chunks", "_consumed", "_error", "_is_ended", "_starved_ticks", "_waiter")
+
+    def __init__(self, consumed: Callable[[int], None]) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._consumed = consumed
+        self._is_ended = False
+        self._error: DownstreamError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._starved_ticks = 0
+
+    def feed(self, data: bytes, *, is_end: bool) -> None:
+        """Add content as it arrives."""
+        if data:
+            self._chunks.append(data)
+        self._is_ended = self._is_ended or is_end
+        self._wake()
+
+    def fail(self, error: DownstreamError) -> None:
+        """Let the reader know that the rest will not come."""
+        if not self._is_ended:
+            self._error = error
+            self._wake()
+
+    def tick(self, received_bytes: int, limits: Limits) -> None:
+        """Count a second in which the reader waited for the peer; fail when it is too slow."""
+        if self._is_ended or self._waiter is None or self._waiter.done():
+            return
+        self._starved_ticks += 1
+        if (
+            self._starved_ticks > limits.minimum_rate_after_seconds
+            and received_bytes < self._starved_ticks * limits.minimum_rate_bytes_per_second
+        ):
+            self.fail(DownstreamError(408, "slow_content"))
+
+    def __aiter__(self) -> "RequestContent":
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._chunks:
+            if self._error is not None:
+                raise self._error
+            if self._is_ended:
+                raise StopAsyncIteration
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter  # the session's deadlines bound this wait
+        data = self._chunks.popleft()
+        self._consumed(len(data))
+        return data
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,138 @@
+"""One TLS connection over memory BIOs: ciphertext in and out, plaintext in and out (RFC 8446).
+
+It owns no socket: `listeners/` moves the bytes. This is the only file that calls pyOpenSSL's `_lib`
+for records: its public methods allocate a buffer, and raise an exception for every "no more now":
+4.7 against 1.9 µs for 200 bytes in. The calls are guarded by the exact pin of pyOpenSSL in
+`pyproject.toml` and by `tests/unit/tls/test_engine.py`.
+
+Invariants: the shared buffers are empty between calls (one thread, and no call is re-entered before
+it has copied); a memory BIO never holds more than `DRAIN_BYTES` and a record, since one that grows
+halves the throughput.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from OpenSSL import SSL
+
+from edgeproxy.errors import EdgeError
+
+_lib: Any = SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001 - see the module's docstring
+_ffi: Any = SSL._ffi  # type: ignore[attr-defined]  # noqa: SLF001
+
+_WANT_READ = _lib.SSL_ERROR_WANT_READ
+RECORD_BYTES = 16384
+DRAIN_BYTES = 4 * RECORD_BYTES
+
+ciphertext_in = bytearray(4 * RECORD_BYTES)
+_plaintext_in = bytearray(2 * RECORD_BYTES)
+_ciphertext_out = bytearray(2 * DRAIN_BYTES)
+_ciphertext_in_c = _ffi.from_buffer(ciphertext_in)
+_plaintext_in_c = _ffi.from_buffer(_plaintext_in)
+_ciphertext_out_c = _ffi.from_buffer(_ciphertext_out)
+_plaintext_view = memoryview(_plaintext_in)
+_ciphertext_view = memoryview(_ciphertext_out)
+
+
+class TlsFault(EdgeError):  # noqa: N818 - like the other faults it says what ends
+    """The peer broke TLS, or we refused the handshake; the alert to send is in the output."""
+
+
+class TlsEngine:
+    """The server side of one connection.
+
+    `send` takes ciphertext; it is called from every method that produces some.
+    """
+
+    __slots__ = (
+        "_rbio",
+        "_send",
+        "_ssl",
+        "_wbio",
+        "connection",
+        "is_established",
+        "is_peer_closed",
+    )
+
+    def __init__(self, connection: SSL.Connection, send: Callable[[bytes], object]) -> None:
+        raw: Any = connection
+        connection.set_accept_state()
+        self.connection = connection
+        self._send = send
+        self._ssl = raw._ssl  # noqa: SLF001 - see the module's docstring
+        self._rbio = raw._into_ssl  # noqa: SLF001
+        self._wbio = raw._from_ssl  # noqa: SLF001
+        self.is_established = False
+        self.is_peer_closed = False
+
+    def handshake(self, size: int) -> bool:
+        """Take `size` bytes of `ciphertext_in`; True once the handshake is complete.
+
+        Raises `TlsFault` with OpenSSL's reason when it fails; the alert has been sent.
+        """
+        _lib.BIO_write(self._rbio, _ciphertext_in_c, size)
+        try:
+            self.connection.do_handshake()
+        except SSL.WantReadError:
+            self.drain()
+            return False
+        except SSL.Error as error:
+            self.drain()
+            raise TlsFault(_reason(error)) from None
+        self.is_established = True
+        self.drain()
+        return True
+
+    def read(self, size: int, receive: Callable[[bytes], object]) -> None:
+        """Take `size` bytes of `ciphertext_in` and pass on the plaintext, record by record.
+
+        `size` is 0 for what the handshake left over. Sets `is_peer_closed` at close_notify; raises
+        `TlsFault` when the peer broke the record layer.
+        """
+        if size:
+            _lib.BIO_write(self._rbio, _ciphertext_in_c, size)
+        while (n := _lib.SSL_read(self._ssl, _plaintext_in_c, len(_plaintext_in))) > 0:
+            receive(bytes(_plaintext_view[:n]))
+        error = _lib.SSL_get_error(self._ssl, n)
+        if error == _WANT_READ:
+            return
+        _lib.ERR_clear_error()  # the queue is the thread's: it must not reach another connection
+        if error == _lib.SSL_ERROR_ZERO_RETURN:
+            self.is_peer_closed = True
+            return
+        self.drain()
+        raise TlsFault("record layer broken by the peer")
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Encrypt and send all of it."""
+        at, size, start = 0, len(data), _ffi.from_buffer(data)
+        undrained = 0
+        while at < size:  # partial writes are on: each call makes one record
+            n = _lib.SSL_write(self._ssl, start + at, size - at)
+            if n <= 0:
+                _lib.ERR_clear_error()
+                raise TlsFault("cannot write")
+            at += n
+            undrained += n
+            if undrained >= DRAIN_BYTES:
+                self.drain()
+                undrained = 0
+        self.drain()
+
+    def shutdown(self) -> None:
+        """Send close_notify (section 6.1)."""
+        if self.is_established:
+            _lib.SSL_shutdown(self._ssl)
+            _lib.ERR_clear_error()
+            self.drain()
+
+    def drain(self) -> None:
+        """Send the ciphertext that OpenSSL has produced."""
+        while (n := _lib.BIO_read(self._wbio, _ciphertext_out_c, len(_ciphertext_out))) > 0:
+            self._send(bytes(_ciphertext_view[:n]))
+
+
+def _reason(error: SSL.Error) -> str:
+    """Return the last reason of OpenSSL's queue as text."""
+    queue = error.args[0] if error.args else ()
+    return queue[-1][2] if queue and isinstance(queue[-1], tuple) else "connection closed"
