@@ -1,4 +1,20 @@
-"""Host and :authority as a value (RFC 9110 section 7.2, RFC 3986 section 3.2)."""
+"""Host and :authority as a value (RFC 9110 section 7.2, RFC 3986 section 3.2).
+
+Strict, because a host that two parsers read differently is stored under the wrong name: no
+userinfo, no percent-encoding, no blanks. Decides nothing about who serves a host.
+"""
+
+import re
+from ipaddress import AddressValueError, IPv6Address
+
+_AUTHORITY = re.compile(
+    rb"(?:(?P<name>[0-9A-Za-z_\-]++(?:\.[0-9A-Za-z_\-]++)*+)\.?|\[(?P<v6>[0-9A-Fa-f:.]{2,45})\])"
+    rb"(?::(?P<port>[0-9]*+))?"
+)
+_LABEL_MAX = 63
+_NAME_MAX = 253
+_PORT_DIGITS_MAX = 5
+_PORT_MAX = 65535
 
 
 def split_authority(value: bytes) -> tuple[str, int | None] | None:
@@ -7,4 +23,26 @@ def split_authority(value: bytes) -> tuple[str, int | None] | None:
     The host is lower-case and without its trailing dot; an IPv6 literal comes compressed and
     without brackets. The port is None where none is written.
     """
-    raise NotImplementedError
+    match = _AUTHORITY.fullmatch(value)
+    if match is None:
+        return None
+    host = _host(match)
+    digits: bytes = match["port"] or b""
+    if host is None or len(digits) > _PORT_DIGITS_MAX:
+        return None
+    if not digits:
+        return host, None
+    port = int(digits)
+    return (host, port) if 1 <= port <= _PORT_MAX else None
+
+
+def _host(match: re.Match[bytes]) -> str | None:
+    if (literal := match["v6"]) is not None:
+        try:
+            return IPv6Address(literal.decode()).compressed
+        except AddressValueError:
+            return None
+    name: bytes = match["name"]
+    if len(name) > _NAME_MAX or max(map(len, name.split(b"."))) > _LABEL_MAX:
+        return None
+    return name.lower().decode()

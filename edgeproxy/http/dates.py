@@ -82,18 +82,13 @@ def _seconds(match: re.Match[bytes], now: float | None) -> int | None:
 
 
 def _nearest_century(two_digits: int, month: int, day: int, clock: int, now: float) -> int | None:
-    """Return the latest reading that is not more than 50 years ahead of `now`."""
-    this_year = _year_of(now)
-    century = this_year // 100 + 1
-    year = century * 100 + two_digits
-    while (year, month, day) > (this_year + _YEARS_AHEAD_MAX, 12, 31):
+    """Take the latest century in which the date is not more than 50 years ahead of `now`."""
+    today = date.fromordinal(_EPOCH + int(max(0.0, min(now, _LATEST))) // _SECONDS_PER_DAY)
+    limit = (today.year + _YEARS_AHEAD_MAX, today.month, today.day)
+    year = (today.year // 100 + 1) * 100 + two_digits
+    while (year, month, day) > limit:
         year -= 100
     return _epoch(year, month, day, clock)
-
-
-def _year_of(now: float) -> int:
-    days = int(max(0.0, min(now, _LATEST))) // _SECONDS_PER_DAY
-    return date.fromordinal(_EPOCH + days).year
 
 
 def _epoch(year: int, month: int, day: int, clock: int) -> int | None:

@@ -17,7 +17,9 @@ OWS = b" \t"
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FORBIDDEN_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _DIGITS = re.compile(rb"[0-9]+")
-_LIST_MEMBER = re.compile(rb'(?:[^",]|"(?:[^"\\]|\\.)*"|")+', re.DOTALL)
+# Possessive, so that no input makes it backtrack: it stops at a comma, at the end, or at a quote
+# that nothing closes.
+_LIST_MEMBER = re.compile(rb'(?:[^",]|"(?:[^"\\]|\\.)*+")*+', re.DOTALL)
 
 # 18 digits always fit in 63 bits; no real message comes near.
 _CONTENT_LENGTH_DIGITS_MAX = 18
@@ -44,12 +46,28 @@ def is_field_value(value: bytes) -> bool:
 def list_members(values: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the members of a list-based field, over all its lines, without surrounding OWS.
 
-    A comma inside a quoted string does not split; empty members are left out.
+    A comma inside a quoted string does not split; empty members are left out. Behind a quote that
+    is never closed every comma splits: a broken string must not hide a directive.
     """
     for value in values:
-        for match in _LIST_MEMBER.finditer(value):
-            if member := match.group().strip(OWS):
-                yield member
+        for member in _split(value):
+            if stripped := member.strip(OWS):
+                yield stripped
+
+
+def _split(value: bytes) -> Iterator[bytes]:
+    if b'"' not in value:
+        yield from value.split(b",")
+        return
+    start = 0
+    while start <= len(value):
+        match = _LIST_MEMBER.match(value, start)
+        end = match.end() if match else start
+        if value[end : end + 1] == b'"':
+            yield from value[start:].split(b",")
+            return
+        yield value[start:end]
+        start = end + 1
 
 
 def parse_digits(value: bytes, *, maximum: int) -> int | None:

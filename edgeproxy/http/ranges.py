@@ -4,7 +4,14 @@ One range is honoured. More than one is ignored, so that no request can make the
 object many times over or split it to crumbs (section 14.2 allows to ignore the field).
 """
 
+import re
 from dataclasses import dataclass
+
+from edgeproxy.http.fields import parse_digits
+
+_SINGLE = re.compile(rb"bytes=[ \t]*([0-9]*+)-([0-9]*+)[ \t]*", re.IGNORECASE)
+# Beyond any length: what does not fit is simply past the end.
+_POSITION_MAX = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +45,28 @@ def resolve_range(value: bytes, length: int) -> ByteRange | Unsatisfiable | None
 
     None means: ignore the field and answer 200 (bad syntax, another unit, several ranges).
     """
-    raise NotImplementedError
+    match = _SINGLE.fullmatch(value)
+    if match is None or match[1] == match[2] == b"":
+        return None
+    if not match[1]:
+        return _suffix(_position(match[2]), length)
+    first = _position(match[1])
+    last = _position(match[2]) if match[2] else length - 1
+    if match[2] and last < first:
+        return None
+    if first >= length:
+        return Unsatisfiable(length)
+    return ByteRange(first, min(last, length - 1))
+
+
+def _suffix(count: int, length: int) -> ByteRange | Unsatisfiable | None:
+    if count == 0:
+        return Unsatisfiable(length)
+    if length == 0:
+        # Satisfiable by section 14.1.2, but no Content-Range can say so.
+        return None
+    return ByteRange(max(0, length - count), length - 1)
+
+
+def _position(digits: bytes) -> int:
+    return parse_digits(digits, maximum=_POSITION_MAX) or 0
