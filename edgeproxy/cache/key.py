@@ -23,7 +23,15 @@ def forwarded_target(target: bytes, policy: QueryPolicy) -> bytes:
     Parameters keep their order and their duplicates; `&` alone separates them. Names are compared
     as written, so a percent-encoded spelling of a kept name is another name.
     """
-    raise NotImplementedError
+    if policy.mode == "all":
+        return target
+    path, question, query = target.partition(b"?")
+    if policy.mode == "ignore" or not question:
+        return path
+    kept = [
+        parameter for parameter in query.split(b"&") if parameter.partition(b"=")[0] in policy.names
+    ]
+    return b"%s?%s" % (path, b"&".join(kept)) if kept else path
 
 
 def cache_key(site: bytes, scheme: bytes, target: bytes) -> bytes:

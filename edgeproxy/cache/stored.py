@@ -9,11 +9,18 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from edgeproxy.cache import freshness as ages
 from edgeproxy.cache.freshness import Freshness
-from edgeproxy.http.messages import Field, Fields
+from edgeproxy.cache.vary import Vary, nominated, selecting_values
+from edgeproxy.http.dates import format_date, parse_date
+from edgeproxy.http.messages import Field, Fields, first
 
-Vary = tuple[tuple[bytes, bytes | None], ...]
-"""Nominated names with the normalised value that the selecting request had; None for absent."""
+__all__ = ["StoredResponse", "Vary", "generate_etag", "make_stored", "with_date"]
+
+# What CPython spends: two bytes objects and a tuple per field; the object, its tuples and a share
+# of the store's index per response. Rounded up, so that the bound is one.
+_FIELD_OVERHEAD = 128
+_RESPONSE_OVERHEAD = 2048
 
 
 def generate_etag(digest: bytes) -> bytes:
@@ -25,14 +32,14 @@ def generate_etag(digest: bytes) -> bytes:
 class StoredResponse:
     """One complete response under one key and one selection of Vary values.
 
-    `fields` are end-to-end and as received, Age included. `etag` and `last_modified` are what
-    clients are offered; where the origin sent none and the rule wants validators they are generated
-    and flagged, and then they never go to the origin. `date` is the Date received, or else the time
-    of arrival. `digest` is the SHA-256 of `body`. `fill_generation` is the purge generation that
-    was read before the origin was asked.
+    `fields` are end-to-end and as received, Age included and Date always present. `etag` and
+    `last_modified` are what clients are offered; where the origin sent none and the rule wants
+    validators they are generated and flagged, and then they never go to the origin. `digest` is
+    the SHA-256 of `body`. `fill_generation` is the purge generation that was read before the origin
+    was asked.
 
     Computed: `fresh_until`, the moment it turns stale (-inf: always validate); `date_value`, `date`
-    in seconds since the epoch; `is_vary_free`; `weight`, the bytes it counts for in a bounded store.
+    in seconds since the epoch; `is_vary_free`; `weight`, the bytes it counts for in a store.
     """
 
     key: bytes
@@ -54,16 +61,28 @@ class StoredResponse:
     fill_generation: int = 0
     memo: object | None = None
     fresh_until: float = field(init=False)
-    date_value: int = field(init=False)
+    date_value: float = field(init=False)
     is_vary_free: bool = field(init=False)
     weight: int = field(init=False)
 
     def __post_init__(self) -> None:
-        raise NotImplementedError
+        self.fresh_until = ages.fresh_until(
+            self.freshness, response_time=self.response_time, initial_age=self.initial_age
+        )
+        parsed = parse_date(self.date, now=self.response_time)
+        self.date_value = self.response_time if parsed is None else float(parsed)
+        self.is_vary_free = not self.vary
+        self.weight = (
+            _RESPONSE_OVERHEAD
+            + len(self.body)
+            + sum(len(name) + len(value) + _FIELD_OVERHEAD for name, value in self.fields)
+            + sum(len(name) + len(value or b"") + _FIELD_OVERHEAD for name, value in self.vary)
+            + sum(map(len, self.tags))
+        )
 
     def current_age(self, now: float) -> float:
         """Return the age at `now` (RFC 9111 section 4.2.3), never negative."""
-        raise NotImplementedError
+        return self.initial_age + max(0.0, now - self.response_time)
 
 
 def make_stored(
@@ -84,6 +103,39 @@ def make_stored(
     """Build a stored response from a complete one that `storing.may_store` let pass.
 
     `fields` are those of `storing.fields_to_store`; `request_fields` those that went to the origin,
-    for the Vary selection.
+    for the Vary selection. A missing Date is added (RFC 9110 section 6.6.1).
     """
-    raise NotImplementedError
+    lines = with_date(fields, response_time)
+    date = first(lines, b"date") or b""
+    etag, last_modified = first(lines, b"etag"), first(lines, b"last-modified")
+    generates_etag = generates_validators and etag is None
+    generates_last_modified = generates_validators and last_modified is None
+    return StoredResponse(
+        key=key,
+        status=status,
+        fields=lines,
+        body=body,
+        request_time=request_time,
+        response_time=response_time,
+        freshness=freshness,
+        initial_age=ages.corrected_initial_age(
+            lines, request_time=request_time, response_time=response_time
+        ),
+        vary=selecting_values(nominated(lines) or (), request_fields),
+        etag=generate_etag(digest) if generates_etag else etag,
+        last_modified=date if generates_last_modified else last_modified,
+        is_etag_generated=generates_etag,
+        is_last_modified_generated=generates_last_modified,
+        date=date,
+        digest=digest,
+        tags=tags,
+        fill_generation=fill_generation,
+    )
+
+
+def with_date(fields: Iterable[Field], response_time: float) -> Fields:
+    """Return the fields with a Date: their own, or the time of arrival."""
+    lines = tuple(fields)
+    if first(lines, b"date") is not None:
+        return lines
+    return (*lines, (b"date", format_date(int(response_time))))

@@ -1,24 +1,83 @@
-"""Secondary keys: which requests a stored response was selected by (RFC 9111 section 4.1)."""
+"""Secondary keys: which requests a stored response was selected by (RFC 9111 section 4.1).
 
+Compares; does not fetch candidates. Values are normalised only where that cannot change what an
+origin makes of them: lines are joined, and the blanks between the members of negotiation fields go.
+Case stays, but for content codings: an origin that compares languages byte by byte would otherwise
+let one client choose what another one reads.
+"""
+
+import re
 from collections.abc import Iterable
+from typing import Protocol
 
-from edgeproxy.cache.stored import StoredResponse, Vary
+from edgeproxy.http.fields import is_token, list_members
+from edgeproxy.http.hop_by_hop import connection_options
 from edgeproxy.http.messages import Field
+
+Vary = tuple[tuple[bytes, bytes | None], ...]
+"""Nominated names with the normalised value that the selecting request had; None for absent."""
+
+NAMES_MAX = 16
+"""More nominated names than this and the response is not reusable. Our choice: real origins name
+four at most, and every name multiplies the variants of a URL."""
+
+# List-based fields of negotiation.
+_LISTS = frozenset({b"accept", b"accept-charset", b"accept-encoding", b"accept-language"})
+_WEIGHT_BLANKS = re.compile(rb"[ \t]*;[ \t]*")
+
+
+class Selected(Protocol):
+    """What matching reads of a stored response."""
+
+    vary: Vary
+    is_vary_free: bool
 
 
 def nominated(fields: Iterable[Field]) -> tuple[bytes, ...] | None:
     """Return the lower-case names that Vary nominates; None if nothing can ever match.
 
-    That is a `*` anywhere, a member that is no field name, or more names than any sane origin has.
+    That is a `*` anywhere, a member that is no field name, or more than `NAMES_MAX` names.
     """
-    raise NotImplementedError
+    values = [value for name, value in fields if name == b"vary"]
+    if not values:
+        return ()
+    names = tuple(dict.fromkeys(member.lower() for member in list_members(values)))
+    if b"*" in names or len(names) > NAMES_MAX or not all(map(is_token, names)):
+        return None
+    return names
 
 
 def selecting_values(names: tuple[bytes, ...], request_fields: Iterable[Field]) -> Vary:
-    """Return the nominated fields of a request, normalised; None stands for an absent field."""
-    raise NotImplementedError
+    """Return the nominated fields of a request, normalised; None stands for an absent field.
+
+    A field that Connection lists never reaches the origin, so it counts as absent: otherwise a
+    client could have the answer for "absent" stored under a value of its choice.
+    """
+    if not names:
+        return ()
+    lines = list(request_fields)
+    hidden = connection_options(lines)
+    return tuple((name, None if name in hidden else _normalised(name, lines)) for name in names)
 
 
-def matches(stored: StoredResponse, request_fields: Iterable[Field]) -> bool:
+def matches(stored: Selected, request_fields: Iterable[Field]) -> bool:
     """Tell whether a request selects this variant."""
-    raise NotImplementedError
+    if stored.is_vary_free:
+        return True
+    names = tuple(name for name, _ in stored.vary)
+    return selecting_values(names, request_fields) == stored.vary
+
+
+def _normalised(name: bytes, lines: list[Field]) -> bytes | None:
+    values = [value for present, value in lines if present == name]
+    if not values:
+        return None
+    if name not in _LISTS:
+        return b", ".join(values)
+    even = b",".join(map(_without_blanks, list_members(values)))
+    return even.lower() if name == b"accept-encoding" else even
+
+
+def _without_blanks(member: bytes) -> bytes:
+    # A quoted parameter may hold blanks that mean something.
+    return member if b'"' in member else _WEIGHT_BLANKS.sub(b";", member)
