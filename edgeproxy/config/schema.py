@@ -1,0 +1,398 @@
+"""Every key that a configuration may hold: its name, kind, default and meaning.
+
+Strict and frozen: unknown keys are errors, nothing is coerced, nothing changes after loading. Only
+what this version really does is here; a key that it does not know stops the start. Rules between
+keys that no single table can see (references, files, reachability) are `lint`'s.
+
+The descriptions are the reference manual (`reference`), so they are written for operators.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from edgeproxy.config.units import format_duration
+from edgeproxy.config.values import (
+    Duration,
+    Expects,
+    FieldName,
+    FieldNames,
+    FieldTable,
+    FieldValue,
+    FilePath,
+    ForwardFields,
+    HostName,
+    Lifetime,
+    ListenAddress,
+    ListOf,
+    Name,
+    OneOrMore,
+    PageOrigin,
+    Pattern,
+    Query,
+    Seconds,
+    Size,
+    Timeout,
+    Url,
+)
+from edgeproxy.wire.limits import Limits as WireLimits
+
+YEAR = 31_536_000
+_DEFAULTS = WireLimits()
+
+Flag = Annotated[bool, Expects("true or false")]
+Count = Annotated[int, Field(ge=1, le=1_000_000), Expects("whole number")]
+PolicyKind = Literal["versioned", "entry", "manifest", "pass", "transparent"]
+
+
+class Section(BaseModel):
+    """What all tables have in common."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Pop(Section):
+    """The point of presence itself."""
+
+    name: Name = Field(
+        default="edgeproxy", description="Names this PoP in Cache-Status, Via and CDN-Loop."
+    )
+
+
+class Listen(Section):
+    """Where clients are heard."""
+
+    https: OneOrMore[ListenAddress] = Field(
+        description="Addresses for HTTP/2 and HTTP/1.1 over TLS 1.3; port 0 takes a free one."
+    )
+    http_redirect: OneOrMore[ListenAddress] | None = Field(
+        default=None, description="Addresses where plain HTTP is answered with a redirect to HTTPS."
+    )
+
+
+class Limits(Section):
+    """What one connection may ask of the edge."""
+
+    tls_handshake_timeout: Timeout = Field(
+        default=_DEFAULTS.tls_handshake_seconds, description="Time for the TLS handshake."
+    )
+    preface_timeout: Timeout = Field(
+        default=_DEFAULTS.preface_seconds,
+        description="Time for the first request or HTTP/2 preface.",
+    )
+    header_read_timeout: Timeout = Field(
+        default=_DEFAULTS.headers_seconds,
+        description="Time for one complete request field section.",
+    )
+    idle_timeout: Timeout = Field(
+        default=_DEFAULTS.idle_seconds,
+        description="How long a connection may rest between requests.",
+    )
+    write_stall_timeout: Timeout = Field(
+        default=_DEFAULTS.write_stall_seconds,
+        description="How long a client may take nothing.",
+    )
+    zero_window_timeout: Timeout = Field(
+        default=_DEFAULTS.zero_window_seconds,
+        description="How long an HTTP/2 window may stay closed.",
+    )
+    minimum_rate_after: Timeout = Field(
+        default=_DEFAULTS.minimum_rate_after_seconds,
+        description="When `minimum_rate` begins to count for a response.",
+    )
+    minimum_rate: Size = Field(
+        default=_DEFAULTS.minimum_rate_bytes_per_second,
+        description="A client that reads less per second is cut off.",
+    )
+    connection_age_max: Timeout = Field(
+        default=_DEFAULTS.connection_age_seconds,
+        description="A connection is ended in order at this age.",
+    )
+    drain_timeout: Duration = Field(
+        default=30.0, description="How long requests in flight may take to finish at shutdown."
+    )
+    max_header_bytes: Size = Field(
+        default=_DEFAULTS.field_section_bytes_max, description="A request's fields, decoded."
+    )
+    max_header_fields: Count = Field(
+        default=_DEFAULTS.fields_max, description="Fields of one request."
+    )
+    max_url_bytes: Size = Field(default=_DEFAULTS.target_bytes_max, description="Path and query.")
+    max_unsent_bytes: Size = Field(
+        default=_DEFAULTS.unsent_bytes_max,
+        description="Output of one connection that may wait; beyond it nothing more is read.",
+    )
+    max_streams_per_connection: Count = Field(
+        default=_DEFAULTS.concurrent_streams_max, description="Concurrent HTTP/2 streams."
+    )
+    max_requests_per_connection: Count = Field(
+        default=_DEFAULTS.requests_per_connection_max,
+        description="A connection is ended in order after so many requests.",
+    )
+    max_pipelined_requests: Count = Field(
+        default=_DEFAULTS.pipelined_requests_max, description="HTTP/1.1 requests read ahead."
+    )
+    max_connections: Count = Field(
+        default=_DEFAULTS.connections_max, description="Connections at one time."
+    )
+
+
+class Tls(Section):
+    """Certificates and handshakes. TLS 1.3 always."""
+
+    certs_dir: FilePath | None = Field(
+        default=None,
+        description="Folder with `<host>/fullchain.pem` and `key.pem` for hosts without `cert`.",
+    )
+    unknown_sni: Literal["default", "reject"] = Field(
+        default="reject",
+        description="For an unknown server name: the first host's certificate, or an alert.",
+    )
+
+
+class Memory(Section):
+    """The memory tier."""
+
+    size: Size = Field(default=256 * 1024**2, description="Bytes of all stored responses together.")
+    max_object: Size = Field(
+        default=16 * 1024**2, description="Larger bodies are passed on, not stored."
+    )
+
+    @model_validator(mode="after")
+    def _object_fits(self) -> "Memory":
+        if self.max_object > self.size:
+            raise ValueError("max_object is larger than size")
+        return self
+
+
+class Cache(Section):
+    """Where responses are stored."""
+
+    memory: Memory = Field(default=Memory(), description="The memory tier.")
+
+
+class OriginTls(Section):
+    """How an origin proves who it is. It always has to."""
+
+    ca_file: FilePath | None = Field(
+        default=None, description="PEM file of the authorities to trust instead of the system's."
+    )
+    sni: HostName | None = Field(
+        default=None,
+        description="Server name to ask for and to verify; default: `host` without its port.",
+    )
+
+
+class Origin(Section):
+    """Where content comes from."""
+
+    urls: ListOf[Url] = Field(
+        min_length=1, max_length=1, description="Where it is; in this version exactly one."
+    )
+    host: (
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9.\[\]:_-]+$"), Expects("host and port")] | None
+    ) = Field(
+        default=None, description="Host of every request; default: the URL's. Never the client's."
+    )
+    allow_http: Flag = Field(default=False, description="Accept a URL without TLS.")
+    tls: OriginTls = Field(
+        default=OriginTls(), description="Verification of the origin's certificate."
+    )
+    connect_timeout: Timeout = Field(
+        default=2.0, description="Time for connecting, TLS handshake included."
+    )
+    first_byte_timeout: Timeout = Field(
+        default=15.0, description="Time until the response's fields are there."
+    )
+    between_bytes_timeout: Timeout = Field(default=15.0, description="Longest pause within a body.")
+    total_timeout: Timeout = Field(default=300.0, description="Time for a whole exchange.")
+    retries: Annotated[int, Field(ge=0, le=3), Expects("0 to 3")] = Field(
+        default=1, description="Further attempts of requests that may be repeated."
+    )
+    connections_max: Count = Field(default=64, description="Connections at one time.")
+    dns_ttl: Duration = Field(default=30.0, description="How long a resolved address is believed.")
+
+
+class Headers(Section):
+    """Response fields to change on their way to the client."""
+
+    set: FieldTable = Field(
+        default=(), description="Fields to set, in place of any that are there."
+    )
+    remove: FieldNames = Field(default=frozenset(), description="Fields to remove.")
+
+
+class PolicyOptions(Section):
+    """What a policy decides; what is left out comes from its kind."""
+
+    edge_ttl: Lifetime | None = Field(
+        default=None,
+        description="How long the edge reuses a response, whatever lifetime the origin states "
+        '(`no-store`, `private` and `no-cache` are still obeyed); `"origin"`: as it states.',
+    )
+    default_ttl: Seconds | None = Field(
+        default=None, description="How long where the origin states no lifetime."
+    )
+    negative_ttl: Seconds | None = Field(
+        default=None, description="How long 404 and 410 are reused."
+    )
+    stale_while_revalidate: Seconds | None = Field(
+        default=None, description="How long a stale response is served while it is validated."
+    )
+    stale_if_error: Seconds | None = Field(
+        default=None, description="How long a stale response is served while the origin fails."
+    )
+    browser: FieldValue | None = Field(
+        default=None, description='Cache-Control for clients; `"origin"`: what the origin sent.'
+    )
+    query: Query | None = Field(
+        default=None, description="Which of the query is forwarded and part of the cache key."
+    )
+    forward_fields: ForwardFields | None = Field(
+        default=None, description="Which request fields reach the origin."
+    )
+    validators: Flag | None = Field(
+        default=None,
+        description="Whether to make the ETag and Last-Modified that the origin left out.",
+    )
+    headers: Headers | None = Field(default=None, description="Response fields to set and remove.")
+
+
+class Policy(PolicyOptions):
+    """A named policy for rules to use."""
+
+    kind: PolicyKind | None = Field(
+        default=None,
+        description="Which defaults to start from; may be left out where the name is a kind.",
+    )
+
+
+class Cors(Section):
+    """Which pages may read responses from scripts."""
+
+    origins: OneOrMore[PageOrigin] = Field(description="Origins of the pages.")
+    methods: OneOrMore[Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]] = Field(
+        default=("GET", "HEAD"), description="Methods that a preflight allows."
+    )
+    headers: ListOf[FieldName] = Field(
+        default=(), description="Request fields that a preflight allows."
+    )
+    expose: ListOf[FieldName] = Field(
+        default=(), description="Response fields that scripts may read."
+    )
+    max_age: Seconds = Field(default=7200, description="How long a preflight is remembered.")
+    credentials: Flag = Field(default=False, description="Whether requests may carry cookies.")
+
+    @model_validator(mode="after")
+    def _credentials_need_names(self) -> "Cors":
+        if self.credentials and "*" in self.origins:
+            raise ValueError(
+                'credentials with origins = ["*"] would open every session to any page'
+            )
+        return self
+
+
+class Hsts(Section):
+    """Strict-Transport-Security, for browsers to insist on HTTPS."""
+
+    max_age: Seconds = Field(default=YEAR, description="How long browsers insist.")
+    include_subdomains: Flag = Field(default=True, description="Also for all names below.")
+    preload: Flag = Field(default=False, description="Ask to be built into browsers.")
+
+    @model_validator(mode="after")
+    def _preload_is_earned(self) -> "Hsts":
+        if self.preload and not (self.include_subdomains and self.max_age >= YEAR):
+            raise ValueError(
+                f"preload needs include_subdomains and a max_age of {format_duration(YEAR)}"
+            )
+        return self
+
+
+def _table_or_flag(value: object) -> str:
+    return "table" if isinstance(value, dict | Hsts) else "flag"
+
+
+HstsChoice = Annotated[
+    Annotated[Hsts, Tag("table")] | Annotated[bool, Tag("flag")],
+    Discriminator(_table_or_flag),
+    Expects("true, false or table"),
+]
+
+
+class Rule(Section):
+    """Which policy decides on which paths; the first rule that matches does."""
+
+    id: Name = Field(description="Shows up in metrics, logs and Cache-Status.")
+    path: OneOrMore[Pattern] = Field(description="Patterns of paths.")
+    policy: Name = Field(description="A `[policy.*]`, or the name of a kind.")
+    override: PolicyOptions = Field(
+        default=PolicyOptions(), description="Keys of the policy that are different here."
+    )
+
+
+class Certificate(Section):
+    """A certificate chain and its key."""
+
+    chain: FilePath = Field(description="PEM file: the certificate, then the intermediate ones.")
+    key: FilePath = Field(description="PEM file of the private key.")
+
+
+class Host(Section):
+    """One site: its names and what happens to their requests."""
+
+    name: HostName = Field(description="The site's name; part of every cache key.")
+    aliases: ListOf[HostName] = Field(default=(), description="Other names for the same content.")
+    origin: Name = Field(description="The `[origin.*]` that content comes from.")
+    cert: Certificate | None = Field(
+        default=None, description="Its certificate; default: `tls.certs_dir`."
+    )
+    cors: Name | None = Field(default=None, description="The `[cors.*]` that applies.")
+    hsts: HstsChoice | None = Field(
+        default=None,
+        description="`false`: none here; a table like `[hsts]`: another one; default: `[hsts]`.",
+    )
+    headers: Headers = Field(default=Headers(), description="Response fields to set and remove.")
+    rule: ListOf[Rule] = Field(
+        default=(), description="Rules in order; without any, a transparent RFC 9111 shared cache."
+    )
+
+
+class AccessLog(Section):
+    """One line per request."""
+
+    enabled: Flag = Field(default=True, description="Whether to write it.")
+    format: Literal["json", "console"] = Field(
+        default="json", description="For machines or for people."
+    )
+    client_ip: Literal["truncate", "full"] = Field(
+        default="truncate", description="Client addresses as /24 and /48, or complete."
+    )
+
+
+class Log(Section):
+    """What the edge says about itself."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="From here up."
+    )
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="`auto`: for people on a terminal, else JSON."
+    )
+    access: AccessLog = Field(default=AccessLog(), description="One line per request.")
+
+
+class Config(Section):
+    """A whole configuration."""
+
+    config_version: Literal[1] = Field(description="The version of this language.")
+    pop: Pop = Field(default=Pop(), description="The point of presence itself.")
+    listen: Listen = Field(description="Where clients are heard.")
+    limits: Limits = Field(default=Limits(), description="What one connection may ask of the edge.")
+    tls: Tls = Field(default=Tls(), description="Certificates and handshakes.")
+    cache: Cache = Field(default=Cache(), description="Where responses are stored.")
+    origin: dict[Name, Origin] = Field(default={}, description="Where content comes from, by name.")
+    policy: dict[Name, Policy] = Field(default={}, description="Policies by name.")
+    cors: dict[Name, Cors] = Field(default={}, description="Lists of pages' origins by name.")
+    hsts: Hsts | None = Field(default=None, description="Strict-Transport-Security of all hosts.")
+    host: ListOf[Host] = Field(min_length=1, description="The sites.")
+    log: Log = Field(default=Log(), description="What the edge says about itself.")
