@@ -1,0 +1,204 @@
+"""A request's head, from bytes to values (RFC 9112 sections 3 and 5).
+
+`httptools` (llhttp) does the parsing; around it stand the checks of what it is lenient about or
+does not see. It is only ever given a whole head that the grammar has accepted, so the two cannot
+disagree, and never sees content: it does not tell where in its input a message ended, and the
+bytes behind are a request that nobody has checked yet.
+"""
+
+from dataclasses import dataclass
+
+import httptools
+
+from edgeproxy.errors import DownstreamError
+from edgeproxy.wire.h1.framing import Framing, framing_of
+from edgeproxy.wire.h1.grammar import FORBIDDEN, HEAD, REQUEST_LINE
+from edgeproxy.wire.h1.target import resolve
+
+_METHOD_BYTES_MAX = 32  # the longest registered one, UPDATEREDIRECTREF, has 17
+_LINE_OVERHEAD = _METHOD_BYTES_MAX + len(b"  HTTP/1.1")
+_SPECIAL = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"))
+_UNSEEN = frozenset((b"host", b"expect"))  # answered for here, not passed on as fields
+
+
+@dataclass(frozen=True, slots=True)
+class HeadLimits:
+    """What a head may measure, in bytes; RFC 9112 section 3 asks for 8000 in the first line."""
+
+    target_bytes_max: int = 8 * 1024
+    fields_bytes_max: int = 16 * 1024
+    fields_max: int = 128
+
+
+class RequestHead:
+    """A request without its content.
+
+    `fields` have lower-case names and leave out Host (it is `authority`) and Expect (it is
+    `expects_continue`). `is_last` means that the client sends nothing behind this request.
+    """
+
+    __slots__ = (
+        "authority",
+        "expects_continue",
+        "fields",
+        "framing",
+        "is_last",
+        "method",
+        "target",
+        "version",
+    )
+
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        fields: list[tuple[bytes, bytes]],
+        *,
+        authority: bytes,
+        version: bytes,
+        framing: Framing,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.fields = fields
+        self.authority = authority
+        self.version = version
+        self.framing = framing
+        self.is_last = version == b"1.0"
+        self.expects_continue = False
+
+    @property
+    def has_content(self) -> bool:
+        """Whether content follows the head."""
+        return self.framing.is_chunked or bool(self.framing.content_length)
+
+
+def check_sizes(head: bytes, limits: HeadLimits) -> None:
+    """Refuse a head, whole or begun, that is too large already.
+
+    Raises:
+        DownstreamError: 414, 431 or 501.
+    """
+    line = head.find(b"\r\n")
+    if line < 0:
+        if len(head) > _METHOD_BYTES_MAX and b" " not in head[: _METHOD_BYTES_MAX + 1]:
+            raise DownstreamError(501, "method", close=True)
+        line = len(head)
+    if line > limits.target_bytes_max + _LINE_OVERHEAD:
+        raise DownstreamError(414, "target-size", close=True)
+    if len(head) - line > limits.fields_bytes_max:
+        raise DownstreamError(431, "fields-size", close=True)
+
+
+def check_begun(head: bytes, limits: HeadLimits) -> None:
+    """Refuse an unfinished head that can become none that we accept.
+
+    Raises:
+        DownstreamError: 400, 414, 431 or 501.
+    """
+    check_sizes(head, limits)
+    if FORBIDDEN.search(head):
+        raise DownstreamError(400, "syntax", close=True)
+
+
+class HeadParser:
+    """Parses the heads of one connection, one whole head at a time."""
+
+    def __init__(self, scheme: bytes, limits: HeadLimits) -> None:
+        self._scheme = scheme
+        self._limits = limits
+        self._parser: httptools.HttpRequestParser | None = None
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._special: list[tuple[bytes, bytes]] = []
+        self._is_complete = False
+
+    def parse(self, head: bytes) -> RequestHead:
+        """Return the request that `head` is; it ends with its empty line.
+
+        Raises:
+            DownstreamError: The status to answer with; the connection must end.
+        """
+        check_sizes(head, self._limits)
+        match = HEAD.fullmatch(head)
+        if match is None:
+            word = "field" if REQUEST_LINE.match(head) else "request-line"
+            raise DownstreamError(400, word, close=True)
+        method, target, version = match.groups()
+        if version not in (b"1.1", b"1.0"):
+            raise DownstreamError(505, "version", close=True)
+        if len(target) > self._limits.target_bytes_max:
+            raise DownstreamError(414, "target-size", close=True)
+        if method == b"CONNECT":
+            raise DownstreamError(501, "method", close=True)
+        self._feed(head)
+        if len(self._fields) > self._limits.fields_max:
+            raise DownstreamError(431, "fields-count", close=True)
+        return self._request(method, target, version)
+
+    def _feed(self, head: bytes) -> None:
+        """Let llhttp find the fields; a parser that may not go on is replaced by a fresh one."""
+        parser = self._parser or httptools.HttpRequestParser(self)
+        self._parser = None
+        self._fields, self._special, self._is_complete = [], [], False
+        try:
+            parser.feed_data(head)
+        except httptools.HttpParserUpgrade:
+            return  # we never upgrade (RFC 9110 section 7.8 lets us ignore it, as h2c must be)
+        except httptools.HttpParserInvalidMethodError:
+            raise DownstreamError(501, "method", close=True) from None
+        except httptools.HttpParserError:
+            self._framing(b"1.1")  # may know better what was wrong with it
+            raise DownstreamError(400, "syntax", close=True) from None
+        if self._is_complete and parser.should_keep_alive():
+            self._parser = parser
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one field line from llhttp, which leaves trailing whitespace to us."""
+        line = (name.lower(), value.strip(b" \t"))
+        if line[0] in _SPECIAL:
+            self._special.append(line)
+            if line[0] in _UNSEEN:
+                return
+        self._fields.append(line)
+
+    def on_message_complete(self) -> None:
+        """Hear from llhttp that it expects no content, and another head next."""
+        self._is_complete = True
+
+    def _values(self, name: bytes) -> list[bytes]:
+        return [value for key, value in self._special if key == name]
+
+    def _framing(self, version: bytes) -> Framing:
+        return framing_of(
+            self._values(b"content-length"), self._values(b"transfer-encoding"), version=version
+        )
+
+    def _request(self, method: bytes, target: bytes, version: bytes) -> RequestHead:
+        hosts = self._values(b"host")
+        path, authority = resolve(method, target, hosts, scheme=self._scheme, version=version)
+        request = RequestHead(
+            method,
+            path,
+            self._fields,
+            authority=authority,
+            version=version,
+            framing=self._framing(version),
+        )
+        if len(self._special) > 1:  # more than Host
+            self._connection_options(request)
+            self._expectations(request)
+        return request
+
+    def _connection_options(self, request: RequestHead) -> None:
+        options = b",".join(self._values(b"connection")).lower().split(b",")
+        if b"close" in [option.strip(b" \t") for option in options]:
+            request.is_last = True
+
+    def _expectations(self, request: RequestHead) -> None:
+        """Note 100-continue and refuse anything else (RFC 9110 section 10.1.1)."""
+        expectations = self._values(b"expect")
+        if not expectations or request.version == b"1.0":
+            return
+        if [value.lower() for value in expectations] != [b"100-continue"]:
+            raise DownstreamError(417, "expectation", close=True)
+        request.expects_continue = request.has_content
