@@ -211,8 +211,8 @@ class Decoder:
                 at = end
                 if octet & 0x40:
                     self._insert(field)
-                elif not (rest := block[at:stop]).translate(None, _ONE_OCTET_INDEXES):
-                    fields += map(table.__getitem__, rest)
+                elif at < stop and not block[at:stop].translate(None, _ONE_OCTET_INDEXES):
+                    fields += map(table.__getitem__, block[at:stop])
                     return stop
             else:
                 field, at = self._uncommon(block, at, octet)

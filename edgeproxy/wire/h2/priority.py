@@ -9,7 +9,8 @@ parse counts as empty.
 import re
 from typing import Final, NamedTuple
 
-# RFC 9651 section 3: no alternative begins like another one's continuation, so matching is linear.
+# RFC 9651 section 3. What follows each choice is told apart by its first octet, so that matching takes
+# no more than a few passes; the length of values is bounded all the same.
 _KEY: Final = rb"[a-z*][a-z0-9_\-.*]*"
 _BARE_ITEM: Final = (
     rb"(?:-?[0-9]{1,12}\.[0-9]{1,3}"

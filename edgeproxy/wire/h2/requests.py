@@ -12,6 +12,7 @@ look-up in a set. That is sound because the verdict depends on the field alone; 
 """
 
 import re
+from itertools import filterfalse
 from typing import Final, NamedTuple, TypeVar
 
 from edgeproxy.errors import StreamFault
@@ -38,7 +39,7 @@ _PSEUDO_NAMES: Final = frozenset({b":method", b":scheme", b":authority", b":path
 _CONNECTION_NAMES: Final = frozenset(
     {b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"}
 )
-_MESSAGE_NAMES: Final = frozenset({b"host", b"content-length", b"te"})
+_MESSAGE_NAMES: Final = frozenset({b"host", b"content-length"})
 _CREDENTIALS: Final = frozenset({b"authorization", b"proxy-authorization", b"cookie"})
 _SPECIAL_NAMES: Final = _CONNECTION_NAMES | _MESSAGE_NAMES | _CREDENTIALS | {b"priority"}
 _NOT_IN_TRAILERS: Final = _CONNECTION_NAMES | _MESSAGE_NAMES
@@ -48,6 +49,7 @@ _DEFAULT_PORTS: Final = {b"https": b":443", b"http": b":80"}
 _KNOWN_MAX: Final = 4096
 _KNOWN_BYTES_MAX: Final = 512
 _ordinary: Final[set[Field]] = set()
+_is_ordinary: Final = _ordinary.__contains__
 _targets: Final[set[bytes]] = set()
 _authorities: Final[set[bytes]] = set()
 
@@ -77,6 +79,9 @@ class _Special(NamedTuple):
 
 
 _NOTHING_SPECIAL: Final = _Special()
+
+# What a section says whose only special field is this one: a browser's `priority`.
+_alone: Final[dict[Field, _Special]] = {}
 
 
 def parse_request(fields: list[Field], *, scheme: bytes, stream_id: int = 0) -> RequestHead:
@@ -132,8 +137,10 @@ def _parse(fields: list[Field], scheme: bytes) -> RequestHead:
         regular = fields[4:]
     except KeyError:
         method, given_scheme, target, authority, regular = _collect(fields)
-    special = [field for field in regular if field not in _ordinary]
-    host, length, priority, has_crumbs = _examine(special) if special else _NOTHING_SPECIAL
+    verdict = _NOTHING_SPECIAL
+    if special := list(filterfalse(_is_ordinary, regular)):
+        verdict = (_alone.get(special[0]) if len(special) == 1 else None) or _examine(special)
+    host, length, priority, has_crumbs = verdict
     if host is not None:
         regular = [field for field in regular if field[0] != b"host"]
         authority = _reconcile(authority, host, scheme)
@@ -194,7 +201,12 @@ def _examine(fields: list[Field]) -> _Special:
             if host is not None:
                 raise _malformed("repeated host")
             host = value
-    return _Special(host, length, b", ".join(priorities) if priorities else None, crumbs > 1)
+    found = _Special(host, length, b", ".join(priorities) if priorities else None, crumbs > 1)
+    if len(fields) == 1 and priorities and len(priorities[0]) <= _KNOWN_BYTES_MAX:
+        if len(_alone) >= _KNOWN_MAX:
+            _alone.clear()
+        _alone[fields[0]] = found
+    return found
 
 
 def _check_regular(field: Field) -> None:
@@ -203,12 +215,12 @@ def _check_regular(field: Field) -> None:
         raise _malformed("pseudo-field out of place" if name[:1] == b":" else "field name")
     if not _is_value(value):
         raise _malformed("field value")
+    if name in _CONNECTION_NAMES:
+        raise _malformed("connection-specific field")
+    if name == b"te" and value.lower() != b"trailers":
+        raise _malformed("te other than trailers")
     if name not in _SPECIAL_NAMES:
         _remember(_ordinary, field, len(name) + len(value))
-    elif name in _CONNECTION_NAMES:
-        raise _malformed("connection-specific field")
-    elif name == b"te" and value.lower() != b"trailers":
-        raise _malformed("te other than trailers")
 
 
 def _check_target(target: bytes | None, method: bytes) -> bytes:
