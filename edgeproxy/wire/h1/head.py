@@ -107,10 +107,8 @@ class HeadParser:
     def __init__(self, scheme: bytes, limits: HeadLimits) -> None:
         self._scheme = scheme
         self._limits = limits
-        self._parser: httptools.HttpRequestParser | None = None
         self._fields: list[tuple[bytes, bytes]] = []
         self._special: list[tuple[bytes, bytes]] = []
-        self._is_complete = False
 
     def parse(self, head: bytes) -> RequestHead:
         """Return the request that `head` is; it ends with its empty line.
@@ -136,21 +134,22 @@ class HeadParser:
         return self._request(method, target, version)
 
     def _feed(self, head: bytes) -> None:
-        """Let llhttp find the fields; a parser that may not go on is replaced by a fresh one."""
-        parser = self._parser or httptools.HttpRequestParser(self)
-        self._parser = None
-        self._fields, self._special, self._is_complete = [], [], False
+        """Let llhttp find the fields.
+
+        Every head has a parser of its own, for a microsecond: llhttp carries its reading of
+        Connection, Proxy-Connection, Upgrade and content over to what comes next.
+        """
+        self._fields, self._special = [], []
+        parser = httptools.HttpRequestParser(self)
         try:
             parser.feed_data(head)
         except httptools.HttpParserUpgrade:
-            return  # we never upgrade (RFC 9110 section 7.8 lets us ignore it, as h2c must be)
+            pass  # we never do: RFC 9110 section 7.8 lets us ignore it, h2c must be ignored
         except httptools.HttpParserInvalidMethodError:
             raise DownstreamError(501, "method", close=True) from None
         except httptools.HttpParserError:
             self._framing(b"1.1")  # may know better what was wrong with it
             raise DownstreamError(400, "syntax", close=True) from None
-        if self._is_complete and parser.should_keep_alive():
-            self._parser = parser
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take one field line from llhttp, which leaves trailing whitespace to us."""
@@ -160,10 +159,6 @@ class HeadParser:
             if line[0] in _UNSEEN:
                 return
         self._fields.append(line)
-
-    def on_message_complete(self) -> None:
-        """Hear from llhttp that it expects no content, and another head next."""
-        self._is_complete = True
 
     def _values(self, name: bytes) -> list[bytes]:
         return [value for key, value in self._special if key == name]
