@@ -1,0 +1,66 @@
+import pytest
+
+from edgeproxy.cache.vary import NAMES_MAX, matches, nominated, selecting_values
+from tests.support.caching import get, keep, lines
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ([], ()),
+        ([""], ()),
+        (["Foo"], (b"foo",)),
+        (["Foo, bar", "FOO,Baz"], (b"foo", b"bar", b"baz")),
+        (["*"], None),
+        (["*, *"], None),
+        (["", "*"], None),
+        ([", *"], None),
+        (["*, Foo"], None),
+        (["Foo, *"], None),
+        (["foo bar"], None),
+        (['"foo"'], None),
+        ([", ".join(f"n{i}" for i in range(NAMES_MAX))], tuple(b"n%d" % i for i in range(16))),
+        ([", ".join(f"n{i}" for i in range(NAMES_MAX + 1))], None),
+    ],
+)
+def test_nominated_names(values, names):
+    assert nominated(lines(vary=values)) == names
+
+
+def values(name, **fields):
+    ((_, value),) = selecting_values((name,), lines(**fields))
+    return value
+
+
+def test_absent_and_empty_are_different():
+    assert values(b"foo") is None
+    assert values(b"foo", foo="") == b""
+
+
+def test_lines_are_joined():
+    assert values(b"foo", foo=["1", "2"]) == values(b"foo", foo="1, 2")
+    assert values(b"foo", foo="1,2") != values(b"foo", foo="1, 2")
+
+
+def test_negotiation_is_compared_without_blanks():
+    assert values(b"accept-language", accept_language="de ; q=0.5,\ten") == b"de;q=0.5,en"
+    assert values(b"accept-language", accept_language=["de", "en"]) == b"de,en"
+    assert values(b"accept-language", accept_language="DE") == b"DE"
+    assert values(b"accept-encoding", accept_encoding="GZIP, br") == b"gzip,br"
+    assert values(b"accept", accept='a/b;x="1 ; 2", c/d ;q=0') == b'a/b;x="1 ; 2",c/d;q=0'
+
+
+def test_what_connection_lists_is_absent():
+    fields = {"connection": "Foo", "foo": "canary", "bar": "1"}
+    assert selecting_values((b"foo", b"bar"), lines(**fields)) == ((b"foo", None), (b"bar", b"1"))
+
+
+def test_matching():
+    plain = keep(cache_control="max-age=60")
+    assert matches(plain, get(foo="1").fields)
+    variant = keep(request=get(foo="1"), vary="Foo, Bar")
+    assert variant.vary == ((b"foo", b"1"), (b"bar", None))
+    assert matches(variant, get(foo="1", other="x").fields)
+    assert not matches(variant, get(foo="2").fields)
+    assert not matches(variant, get().fields)
+    assert not matches(variant, get(foo="1", bar="").fields)
