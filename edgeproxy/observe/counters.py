@@ -1,0 +1,95 @@
+"""Counts what happened, as plain integers that cost one addition each.
+
+Must not render, aggregate or expose anything on the way of a request: `snapshot()` does that for
+whoever asks. Every label is a value of the configuration, of our own vocabulary or a three-digit
+status, so the number of slots is bounded whatever clients send.
+"""
+
+from collections import Counter
+
+# site, rule, outcome, protocol, status
+Exchange = tuple[str, str, str, str, int]
+
+
+class Counters:
+    """The counts of one worker since it started."""
+
+    __slots__ = (
+        "access_log_lines_dropped",
+        "body_bytes",
+        "broken_exchanges",
+        "coalesced",
+        "discarded_fills",
+        "exchanges",
+        "fills_refused",
+        "hits_for_miss",
+        "origin_errors",
+        "origin_requests",
+        "refusals",
+        "stale_served",
+    )
+
+    def __init__(self) -> None:
+        self.exchanges: dict[Exchange, int] = {}
+        self.body_bytes = 0
+        self.broken_exchanges = 0
+        self.origin_requests = 0
+        self.origin_errors: Counter[str] = Counter()
+        self.coalesced = 0
+        self.hits_for_miss = 0
+        self.stale_served: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
+        self.discarded_fills: Counter[str] = Counter()
+        self.fills_refused = 0
+        self.access_log_lines_dropped = 0
+
+    def exchange(self, exchange: Exchange, body_bytes: int) -> None:
+        """Count one answered request."""
+        exchanges = self.exchanges
+        exchanges[exchange] = exchanges.get(exchange, 0) + 1
+        self.body_bytes += body_bytes
+
+    def requests_by(self, label: str) -> dict[str, int]:
+        """Sum the exchanges by `site`, `rule`, `outcome`, `protocol` or `status_class`."""
+        sums: Counter[str] = Counter()
+        for exchange, count in self.exchanges.items():
+            sums[_label_of(exchange, label)] += count
+        return dict(sums)
+
+    def snapshot(self) -> dict[str, object]:
+        """Return everything counted so far, ready for JSON."""
+        return {
+            "requests": sum(self.exchanges.values()),
+            "requests_by_outcome": self.requests_by("outcome"),
+            "requests_by_status_class": self.requests_by("status_class"),
+            "requests_by_protocol": self.requests_by("protocol"),
+            "requests_by_site": self.requests_by("site"),
+            "response_body_bytes": self.body_bytes,
+            "broken_exchanges": self.broken_exchanges,
+            "origin_requests": self.origin_requests,
+            "origin_errors": dict(self.origin_errors),
+            "coalesced": self.coalesced,
+            "hits_for_miss": self.hits_for_miss,
+            "stale_served": dict(self.stale_served),
+            "refusals": dict(self.refusals),
+            "discarded_fills": dict(self.discarded_fills),
+            "fills_refused": self.fills_refused,
+            "access_log_lines_dropped": self.access_log_lines_dropped,
+        }
+
+
+def _label_of(exchange: Exchange, label: str) -> str:
+    site, rule, outcome, protocol, status = exchange
+    match label:
+        case "site":
+            return site
+        case "rule":
+            return rule
+        case "outcome":
+            return outcome
+        case "protocol":
+            return protocol
+        case "status_class":
+            return f"{status // 100}xx"
+        case _:
+            raise ValueError(f"not a label: {label}")
