@@ -1,0 +1,169 @@
+"""Complete responses for one request: representation, content, live fields, CORS and labels joined.
+
+Decides nothing about caching; says in Cache-Status what it is told happened (RFC 9211). Shared by
+the synchronous hit and by everything that waits.
+"""
+
+from dataclasses import dataclass
+
+from edgeproxy.cache.stored import StoredResponse
+from edgeproxy.edge.collapse import Arriving
+from edgeproxy.edge.deliver import Labels, live_section, range_of, respond, view_of
+from edgeproxy.edge.growing import Reader
+from edgeproxy.edge.lookup import Route
+from edgeproxy.edge.representation import Representation
+from edgeproxy.edge.response_fields import CorsSections
+from edgeproxy.http.messages import FieldSection, Request, Response, first
+from edgeproxy.http.upstream import Content, OriginResponse
+
+_EMPTY_STATUSES = frozenset({204, 304})
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Builds responses for one PoP; `pop` is its name in Cache-Status."""
+
+    pop: str
+    cors: CorsSections
+
+    def hit(self, request: Request, route: Route, stored: StoredResponse, now: float) -> Response:
+        """Answer with a fresh stored response."""
+        view = view_of(stored, route)
+        if not view.live_from <= now < view.live_until:
+            view.refresh(route, now, self.pop)
+        return self._from_view(request, route, stored, view.live, "hit")
+
+    def stored(
+        self,
+        request: Request,
+        route: Route,
+        stored: StoredResponse,
+        now: float,
+        *,
+        outcome: str,
+        member: bytes,
+        proxy_status: bytes | None = None,
+    ) -> Response:
+        """Answer with a stored response about which there is more to say than `hit`."""
+        view = view_of(stored, route)
+        live = live_section(view.representation, member, age=stored.current_age(now))
+        if proxy_status is not None:
+            live = FieldSection([*live.fields, (b"proxy-status", proxy_status)])
+        return self._from_view(request, route, stored, live, outcome)
+
+    def _from_view(
+        self,
+        request: Request,
+        route: Route,
+        stored: StoredResponse,
+        live: FieldSection,
+        outcome: str,
+    ) -> Response:
+        return respond(
+            request,
+            view_of(stored, route).representation,
+            stored.body,
+            length=len(stored.body),
+            tail=self._tail(request, route, live),
+            labels=_labels(route, outcome),
+        )
+
+    async def arriving(
+        self,
+        request: Request,
+        route: Route,
+        arriving: Arriving,
+        reader: Reader,
+        *,
+        outcome: str,
+        member: bytes,
+    ) -> Response:
+        """Answer from content that is still growing; a range may have to wait for the length."""
+        representation = arriving.representation
+        length = representation.length
+        if length is None and range_of(request) is not None:
+            try:
+                length = await arriving.body.final_length()
+            except BaseException:
+                reader.close()
+                raise
+        return self.read(
+            request, route, representation, reader, length=length, outcome=outcome, member=member
+        )
+
+    def read(
+        self,
+        request: Request,
+        route: Route,
+        representation: Representation,
+        reader: Reader,
+        *,
+        length: int | None,
+        outcome: str,
+        member: bytes,
+    ) -> Response:
+        """Answer from a reader of growing content."""
+        live = live_section(representation, member, age=representation.age)
+        return respond(
+            request,
+            representation,
+            reader,
+            length=length,
+            tail=self._tail(request, route, live),
+            labels=_labels(route, outcome),
+        )
+
+    async def passed(
+        self,
+        request: Request,
+        route: Route,
+        representation: Representation,
+        response: OriginResponse,
+        *,
+        outcome: str,
+        member: bytes,
+    ) -> Response:
+        """Answer one client with what the next hop answered to that client's own request."""
+        live = live_section(representation, member, age=representation.age)
+        is_empty = request.method == b"HEAD" or response.status in _EMPTY_STATUSES
+        if is_empty:
+            await response.body.aclose()
+        return Response(
+            response.status,
+            (representation.whole, *self._tail(request, route, live)),
+            b"" if is_empty else Passing(response.body),
+            outcome=outcome,
+            site=route.site.name,
+            rule=route.rule.id,
+        )
+
+    def _tail(self, request: Request, route: Route, live: FieldSection) -> tuple[FieldSection, ...]:
+        if route.site.cors is None:
+            return (live,)
+        section = self.cors.section(route.site.cors, first(request.fields, b"origin"))
+        return (live,) if section is None else (live, section)
+
+
+class Passing:
+    """The next hop's content for one client: pulled as that client reads, never read ahead."""
+
+    __slots__ = ("_chunks", "_content")
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self._chunks = aiter(content)
+
+    def __aiter__(self) -> "Passing":
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next piece."""
+        return await anext(self._chunks)
+
+    async def aclose(self) -> None:
+        """Give up what is not read yet."""
+        await self._content.aclose()
+
+
+def _labels(route: Route, outcome: str) -> Labels:
+    return Labels(outcome, route.site.name, route.rule.id)

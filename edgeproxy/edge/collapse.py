@@ -1,0 +1,222 @@
+"""Many requests, one fill: who leads, who follows, and what the followers are told.
+
+Must not fetch or store: a fill is a coroutine handed in (`fill.py`), run in a task that belongs to
+`Flights` and not to any client, so that a client that leaves costs the others nothing. RFC 9111
+section 4 allows to collapse requests onto a response that may be stored; who asked with other
+selecting values, or got no answer that may be shared, goes for itself.
+
+Followers wait by event, and at most as long as their caller allows.
+
+Invariants: a flight is announced exactly once, at the latest when its task has ended; it can be
+found from `lead` until `release`; between storing a response and releasing its flight there is no
+await, so no request can fall into a gap between flight and store.
+"""
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+
+from cachetools import TTLCache
+
+from edgeproxy.cache.stored import StoredResponse, Vary
+from edgeproxy.edge.growing import GrowingBody, Reader
+from edgeproxy.edge.representation import Representation
+from edgeproxy.errors import UpstreamError
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arriving:
+    """A response that may be stored and shared by requests with the same selecting values."""
+
+    representation: Representation
+    body: GrowingBody
+    vary: Vary
+    may_be_shared: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Private:
+    """A response for the leader alone; `reason` is why it is not stored."""
+
+    representation: Representation
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Confirmed:
+    """The next hop answered 304: the stored response is good again."""
+
+    stored: StoredResponse
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unavailable:
+    """No usable response: a failure, or a server error where something stale may serve instead."""
+
+    error: UpstreamError | None
+    received_status: int | None = None
+
+
+Announcement = Arriving | Private | Confirmed | Unavailable
+
+
+class Flight:
+    """One fill on its way.
+
+    `selection` is what it is found by beside its key: None for the first of a key, the selecting
+    values where a first one's Vary turned out to differ, the flight itself where nobody may follow.
+    `reader` is the leader's, made by the fill when content begins; it is closed again if there is
+    no leader to take it. `may_commit` turns False when the target is invalidated meanwhile.
+    """
+
+    __slots__ = (
+        "_announced",
+        "has_leader",
+        "key",
+        "may_commit",
+        "reader",
+        "selection",
+        "task",
+    )
+
+    def __init__(self, key: bytes, selection: "Vary | None", *, has_leader: bool) -> None:
+        self.key = key
+        self.selection: Vary | Flight | None = selection
+        self.has_leader = has_leader
+        self.may_commit = True
+        self.reader: Reader | None = None
+        self.task: asyncio.Task[None] | None = None
+        self._announced: asyncio.Future[Announcement] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_announced(self) -> bool:
+        """Everybody has been told."""
+        return self._announced.done()
+
+    def announce(self, announcement: Announcement) -> None:
+        """Tell everybody who waits, and everybody who will."""
+        self._announced.set_result(announcement)
+
+    async def told(self) -> Announcement:
+        """Wait for the announcement."""
+        # Shielded: one client that is cancelled must not cancel what all wait for.
+        return await asyncio.shield(self._announced)
+
+    def take(self) -> Reader:
+        """Return the leader's reader, once content was announced."""
+        if self.reader is None:
+            raise RuntimeError("no content was announced to a leader")
+        return self.reader
+
+    def leave(self) -> None:
+        """The leader goes: before the announcement, or without having taken its reader."""
+        self.has_leader = False
+        if self.reader is not None:
+            self.reader.close()
+
+    def abort(self) -> None:
+        """Stop the fill: nobody is interested any more."""
+        if self.task is not None:
+            self.task.cancel()
+
+
+Fill = Callable[[Flight], Coroutine[None, None, None]]
+
+
+class Flights:
+    """Every fill of this worker, and the keys that were found not worth waiting for."""
+
+    def __init__(
+        self,
+        *,
+        fills_max: int,
+        uncacheable_seconds: float,
+        uncacheable_keys_max: int,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._fills_max = fills_max
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._by_key: dict[bytes, dict[Vary | Flight | None, Flight]] = {}
+        self._uncacheable: TTLCache[bytes, bool] = TTLCache(
+            uncacheable_keys_max, uncacheable_seconds, timer=monotonic
+        )
+
+    @property
+    def is_full(self) -> bool:
+        """As many fills are running as may."""
+        return len(self._tasks) >= self._fills_max
+
+    @property
+    def count(self) -> int:
+        """How many fills are running."""
+        return len(self._tasks)
+
+    def find(self, key: bytes, selection: Vary | None = None) -> Flight | None:
+        """Return the flight to follow, None if there is none."""
+        flights = self._by_key.get(key)
+        return None if flights is None else flights.get(selection)
+
+    def lead(
+        self,
+        key: bytes,
+        fill: Fill,
+        *,
+        selection: Vary | None = None,
+        is_solitary: bool = False,
+        has_leader: bool = True,
+    ) -> Flight:
+        """Start a fill; nobody can follow a solitary one."""
+        flight = Flight(key, selection, has_leader=has_leader)
+        if is_solitary:
+            flight.selection = flight
+        self._by_key.setdefault(key, {})[flight.selection] = flight
+        task = asyncio.get_running_loop().create_task(fill(flight))
+        flight.task = task
+        self._tasks.add(task)
+        task.add_done_callback(functools.partial(self._ended, flight))
+        return flight
+
+    def release(self, flight: Flight) -> None:
+        """Let nobody join any more; whoever has joined stays."""
+        flights = self._by_key.get(flight.key)
+        if flights is not None and flights.get(flight.selection) is flight:
+            del flights[flight.selection]
+            if not flights:
+                del self._by_key[flight.key]
+
+    def remember_uncacheable(self, key: bytes) -> None:
+        """Let nobody queue for this key for a while: hit-for-miss."""
+        self._uncacheable[key] = True
+
+    def is_uncacheable(self, key: bytes) -> bool:
+        """Tell whether the last answer under this key was one that nobody may share."""
+        return key in self._uncacheable
+
+    def invalidate(self, key: bytes) -> None:
+        """What is on its way was asked for before an unsafe request: store none of it."""
+        for flight in list(self._by_key.get(key, {}).values()):
+            flight.may_commit = False
+            self.release(flight)
+
+    def _ended(self, flight: Flight, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self.release(flight)
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None:
+            # Ours, not the origin's: said aloud, and an error for whoever waits, never a hang.
+            _log.error("a fill failed", exc_info=failure)
+        if not flight.is_announced:
+            error = UpstreamError("proxy_internal_error", 502, "the fill ended early")
+            flight.announce(Unavailable(error))
+
+    async def aclose(self) -> None:
+        """Cancel what is running and wait until it has ended."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)

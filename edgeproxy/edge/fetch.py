@@ -1,0 +1,130 @@
+"""What is asked of the next hop, and with which of the client's fields.
+
+Builds requests; sends none and reads no response. Two kinds: a *question* is the cache's own, made
+so that its answer may serve everybody; a *passed* request is one client's, answered to that client
+alone. RFC 9110 section 7.6, RFC 9111 sections 3.5 and 4.1; hostile input 1, 6, 11, 12 and 21.
+
+Invariants: whatever selects a stored response is what the next hop was sent, never what a client
+said beyond it; fields that make an origin believe in another host, path or method go nowhere.
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from edgeproxy.edge.admission import max_forwards
+from edgeproxy.edge.lookup import Route
+from edgeproxy.http.hop_by_hop import end_to_end
+from edgeproxy.http.messages import Field, Request, first
+from edgeproxy.http.upstream import OutboundRequest
+
+CONDITIONAL = frozenset(
+    {b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"}
+)
+
+_NEVER = frozenset(
+    {
+        b"x-host",
+        b"x-original-url",
+        b"x-original-host",
+        b"x-rewrite-url",
+        b"x-http-method",
+        b"x-http-method-override",
+        b"x-method-override",
+    }
+)
+_NEVER_PREFIX = b"x-forwarded-"
+# Read or written by the next hop's client whatever a rule lists: RFC 8586 forbids to drop it.
+_ALWAYS = frozenset({b"cdn-loop"})
+# What makes an answer one client's: dropped from the questions of caching rules. Without
+# Accept-Encoding the origin answers unencoded; CORS is computed at delivery, without Origin.
+_PERSONAL = frozenset({b"cookie", b"range", b"accept-encoding", b"origin", b"authorization"})
+
+
+def question(request: Request, route: Route) -> Request:
+    """Return the request that the cache decides on, selects by and sends.
+
+    It is a GET without preconditions for the forwarded target; under a caching rule it holds
+    nothing personal and only what the rule forwards.
+    """
+    dropped = CONDITIONAL
+    if route.is_managed:
+        dropped = CONDITIONAL | _PERSONAL
+    elif route.site.cors is not None:
+        dropped = CONDITIONAL | {b"origin"}
+    allowed = route.rule.forward_fields
+    fields = [line for line in _forwardable(request, allowed) if line[0] not in dropped]
+    return Request(
+        b"GET",
+        route.target,
+        fields,
+        authority=request.authority,
+        connection=request.connection,
+        scheme=request.scheme,
+        protocol=request.protocol,
+        received_at=request.received_at,
+        started=request.started,
+    )
+
+
+def outbound(asked: Request, validators: Iterable[Field] = ()) -> OutboundRequest:
+    """Return a question for the wire, conditional where there is something to validate."""
+    return _to_wire(asked, asked.target, [*asked.fields, *validators])
+
+
+def passed(request: Request, route: Route) -> OutboundRequest:
+    """Return the client's own request for the wire: method, preconditions and content included.
+
+    A caching rule's list of fields is about what is shared; here nothing is. Several ranges are
+    never forwarded: an origin might answer with many times the object.
+    """
+    fields = _forwardable(request, "all" if route.is_managed else route.rule.forward_fields)
+    if _has_several_ranges(fields):
+        fields = [line for line in fields if line[0] not in {b"range", b"if-range"}]
+    hops = max_forwards(request)
+    if hops is not None:
+        fields = [line for line in fields if line[0] != b"max-forwards"]
+        fields.append((b"max-forwards", b"%d" % max(hops - 1, 0)))
+    return _to_wire(request, route.target, fields)
+
+
+def _to_wire(request: Request, target: bytes, fields: list[Field]) -> OutboundRequest:
+    return OutboundRequest(
+        method=request.method,
+        target=target,
+        fields=fields,
+        body=request.body,
+        content_length=request.content_length,
+        client=request.connection.client,
+        scheme=request.connection.scheme,
+        protocol=request.protocol,
+        authority=request.authority,
+    )
+
+
+def _forwardable(request: Request, allowed: Literal["all"] | frozenset[bytes]) -> list[Field]:
+    """Return what may go on; Connection-listed fields are gone before Vary selects."""
+    return [
+        line
+        for line in end_to_end(request.fields)
+        if line[0] not in _NEVER
+        and not line[0].startswith(_NEVER_PREFIX)
+        and (allowed == "all" or line[0] in allowed or line[0] in _ALWAYS)
+    ]
+
+
+def _has_several_ranges(fields: list[Field]) -> bool:
+    ranges = [value for name, value in fields if name == b"range"]
+    return len(ranges) > 1 or b"," in (first(fields, b"range") or b"")
+
+
+def never_asks(route: Route, names: Iterable[bytes]) -> bool:
+    """Tell whether none of these fields is ever part of a question of this route."""
+    if not route.is_managed:
+        return False
+    allowed = route.rule.forward_fields
+    return all(
+        name in _PERSONAL
+        or name in CONDITIONAL
+        or (allowed != "all" and name not in allowed and name not in _ALWAYS)
+        for name in names
+    )

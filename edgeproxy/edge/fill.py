@@ -1,0 +1,345 @@
+"""One question to the next hop, and what becomes of the answer.
+
+Runs in a task of `Flights`; clients only hear announcements and read the growing body. Must not
+know any client's preconditions, range or method. RFC 9111 sections 3, 3.3, 4.3.3 and 4.3.4.
+
+Invariants: nothing is stored but content whose end was proven by its framing; nothing is stored
+that a purge or an unsafe request overtook; a stored good response is never replaced by an error;
+content that broke off reaches every reader as an error.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+from edgeproxy.cache.freshness import Freshness
+from edgeproxy.cache.reuse import STALE_IF_ERROR_STATUSES, may_serve_stale_on_error
+from edgeproxy.cache.stored import StoredResponse, make_stored, with_date
+from edgeproxy.cache.storing import DoNotStore, Store, fields_to_store, may_replace, may_store
+from edgeproxy.cache.validation import carry_over, conditional_fields, freshen, select_for_304
+from edgeproxy.cache.vary import nominated, selecting_values
+from edgeproxy.clock import Clock
+from edgeproxy.edge.collapse import Arriving, Confirmed, Flight, Flights, Private, Unavailable
+from edgeproxy.edge.deliver import represent
+from edgeproxy.edge.fetch import never_asks, outbound
+from edgeproxy.edge.generations import Generations
+from edgeproxy.edge.growing import GrowingBody
+from edgeproxy.edge.question import Question
+from edgeproxy.edge.settings import EdgeSettings
+from edgeproxy.errors import UpstreamError
+from edgeproxy.http.messages import Field, Fields, first
+from edgeproxy.http.upstream import OriginResponse
+from edgeproxy.observe.counters import Counters
+from edgeproxy.store.memory import MemoryStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filler:
+    """Runs fills; everything it needs, handed in once."""
+
+    store: MemoryStore
+    flights: Flights
+    generations: Generations
+    counters: Counters
+    clock: Clock
+    settings: EdgeSettings
+
+    async def fill(self, question: Question, flight: Flight) -> None:
+        """Ask, tell the flight what came, and store it where that is allowed."""
+        generation = self.generations.current(flight.key)
+        try:
+            response = await self._ask(question, conditional_fields(question.candidates))
+            try:
+                if response.status == 304 and not self._confirm(
+                    question, flight, response, generation
+                ):
+                    await response.body.aclose()
+                    response = await self._ask_anew(question)
+                if response.status != 304:
+                    await self._receive(question, flight, response, generation)
+            finally:
+                await response.body.aclose()
+        except UpstreamError as error:
+            self.counters.origin_errors[error.word] += 1
+            self._announce(flight, Unavailable(error))
+
+    async def _ask(self, question: Question, validators: list[Field]) -> OriginResponse:
+        self.counters.origin_requests += 1
+        return await question.route.site.origin.fetch(outbound(question.asked, validators))
+
+    async def _ask_anew(self, question: Question) -> OriginResponse:
+        """Ask without validators: the 304 spoke of nothing that we have (RFC 9111 4.3.4)."""
+        response = await self._ask(question, [])
+        if response.status == 304:
+            await response.body.aclose()
+            raise UpstreamError("http_protocol_error", 502, "304 to an unconditional request")
+        return response
+
+    def _announce(self, flight: Flight, announcement: Unavailable | Confirmed | Private) -> None:
+        """Tell those who wait; nobody else is to join a flight that has nothing to share."""
+        self.flights.release(flight)
+        if not flight.is_announced:
+            flight.announce(announcement)
+
+    def _may_commit(self, flight: Flight, generation: int) -> bool:
+        if not flight.may_commit:
+            self.counters.discarded_fills["invalidated"] += 1
+            return False
+        if self.generations.current(flight.key) != generation:
+            self.counters.discarded_fills["purged"] += 1
+            return False
+        return True
+
+    def _confirm(
+        self, question: Question, flight: Flight, response: OriginResponse, generation: int
+    ) -> bool:
+        """Freshen what a 304 confirms; returns False where it confirms nothing that is stored."""
+        old = select_for_304(question.candidates, response.fields)
+        if old is None:
+            return False
+        policy = question.route.rule.cache
+        new = freshen(
+            old,
+            response.fields,
+            request_time=response.request_time,
+            response_time=response.response_time,
+            policy=policy,
+        )
+        is_another_variant = old is not question.selected
+        if is_another_variant:
+            names = tuple(name for name, _ in new.vary)
+            new = replace(new, vary=selecting_values(names, question.asked.fields))
+        _mark_vary(new, question)
+        if self._may_commit(flight, generation):
+            if is_another_variant:
+                self.store.put(new)
+            else:
+                self.store.replace(old, new)
+        self._announce(flight, Confirmed(new))
+        return True
+
+    async def _receive(
+        self, question: Question, flight: Flight, response: OriginResponse, generation: int
+    ) -> None:
+        stale = question.selected
+        if (
+            response.status in STALE_IF_ERROR_STATUSES
+            and stale is not None
+            and may_serve_stale_on_error(stale, self.clock.now())
+        ):
+            self._announce(flight, Unavailable(None, response.status))
+            return
+        verdict = self._verdict(question, response)
+        if isinstance(verdict, Store):
+            keeping = _Keeping(question, flight, response, verdict.freshness, generation)
+            await self._keep(keeping)
+        else:
+            await self._hand_over(question, flight, response, verdict)
+
+    def _verdict(self, question: Question, response: OriginResponse) -> Store | DoNotStore:
+        verdict = may_store(
+            question.asked,
+            response.status,
+            response.fields,
+            policy=question.route.rule.cache,
+            response_time=response.response_time,
+        )
+        if isinstance(verdict, DoNotStore):
+            return verdict
+        if not response.is_delimited:
+            return DoNotStore("unproven-end")
+        if (response.content_length or 0) > self._keep_bytes_max(question):
+            return DoNotStore("too-large")
+        coding = first(response.fields, b"content-encoding")
+        if question.route.is_managed and coding is not None and coding.lower() != b"identity":
+            # No coding was asked for, so no client can be told apart from another by what it takes.
+            return DoNotStore("coded")
+        return verdict
+
+    def _keep_bytes_max(self, question: Question) -> int:
+        return min(question.route.rule.cache.body_bytes_max, self.store.object_bytes_max)
+
+    async def _hand_over(
+        self, question: Question, flight: Flight, response: OriginResponse, verdict: DoNotStore
+    ) -> None:
+        """Stream to the leader alone, as fast as it reads."""
+        if response.status < 500:
+            # A server error says nothing of the resource: the next request is to try again.
+            self.flights.remember_uncacheable(flight.key)
+        representation = represent(
+            question.route,
+            response.status,
+            with_date(response.fields, response.response_time),
+            length=response.content_length,
+            may_be_shared=may_be_public(verdict),
+        )
+        body = GrowingBody(
+            keep_bytes_max=0,
+            window_bytes=self.settings.stream_window_bytes,
+            on_abandoned=flight.abort,
+        )
+        if flight.has_leader:
+            flight.reader = body.read()
+        self._announce(flight, Private(representation, verdict.reason))
+        if flight.has_leader:
+            await _copy(response, body)
+
+    async def _keep(self, keeping: "_Keeping") -> None:
+        """Let everybody read while it grows, and store it once it is whole."""
+        question, flight, response = keeping.question, keeping.flight, keeping.response
+        body = GrowingBody(
+            keep_bytes_max=self._keep_bytes_max(question),
+            window_bytes=self.settings.stream_window_bytes,
+            on_abandoned=flight.abort,
+        )
+        if flight.has_leader:
+            flight.reader = body.read()
+        flight.announce(keeping.arriving(body))
+        digest = hashlib.sha256()
+        try:
+            async for chunk in response.body:
+                digest.update(chunk)
+                goes_on = await body.append(chunk)
+                if not body.is_keeping:
+                    self._outgrown(flight)
+                if not goes_on:
+                    return
+            _check_length(response, body)
+        except BaseException as failure:
+            self.flights.release(flight)
+            body.fail(_as_upstream_error(failure))
+            if isinstance(failure, UpstreamError):
+                self.counters.origin_errors[failure.word] += 1
+                return
+            raise
+        body.finish()
+        if body.is_keeping:
+            self._commit(keeping, body.content(), digest.digest())
+        self.flights.release(flight)
+
+    def _outgrown(self, flight: Flight) -> None:
+        self.flights.release(flight)
+        self.flights.remember_uncacheable(flight.key)
+
+    def _commit(self, keeping: "_Keeping", content: bytes, digest: bytes) -> None:
+        if not self._may_commit(keeping.flight, keeping.generation):
+            return
+        new = keeping.stored(content, digest)
+        for old in self.store.candidates(new.key, new.response_time):
+            if old.vary != new.vary:
+                continue
+            if not may_replace(old, new.status):
+                self.counters.discarded_fills["error-for-good"] += 1
+                return
+            new = carry_over(old, new)
+        _mark_vary(new, keeping.question)
+        self.store.put(new)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Keeping:
+    """A response on its way into the store."""
+
+    question: Question
+    flight: Flight
+    response: OriginResponse
+    freshness: Freshness
+    generation: int
+
+    @property
+    def fields(self) -> Fields:
+        return with_date(fields_to_store(self.response.fields), self.response.response_time)
+
+    def arriving(self, body: GrowingBody) -> Arriving:
+        """Return the announcement: what is known before the content is whole."""
+        question, response, fields = self.question, self.response, self.fields
+        names = nominated(fields) or ()
+        if never_asks(question.route, names):
+            names = ()
+        generated: Fields = ()
+        if question.route.rule.generates_validators:
+            generated = ((b"last-modified", first(fields, b"date") or b""),)
+        representation = represent(
+            question.route,
+            response.status,
+            fields,
+            length=response.content_length,
+            may_be_shared=True,
+            generated=generated,
+        )
+        return Arriving(
+            representation,
+            body,
+            selecting_values(names, question.asked.fields),
+            may_be_shared=is_shareable(self.freshness),
+        )
+
+    def stored(self, content: bytes, digest: bytes) -> StoredResponse:
+        """Return what is to be stored."""
+        question, response = self.question, self.response
+        return make_stored(
+            self.flight.key,
+            response.status,
+            self.fields,
+            content,
+            digest=digest,
+            request_fields=question.asked.fields,
+            request_time=response.request_time,
+            response_time=response.response_time,
+            freshness=self.freshness,
+            fill_generation=self.generation,
+            generates_validators=question.route.rule.generates_validators,
+        )
+
+
+def is_shareable(freshness: Freshness) -> bool:
+    """Tell whether one answer may serve those who asked at the same time.
+
+    What must be validated for every reuse, or is stale on arrival, is for the asker alone (RFC
+    9111 section 5.2.2.4), even though it is stored.
+    """
+    return freshness.lifetime > 0 and not freshness.always_validate
+
+
+def may_be_public(verdict: Store | DoNotStore) -> bool:
+    """Tell whether the rule's Cache-Control may stand on a response that is not stored here.
+
+    Only where the reason is ours (space, framing, the rule's own `pass`), not the origin's.
+    """
+    return isinstance(verdict, Store) or verdict.reason in {
+        "pass",
+        "too-large",
+        "unproven-end",
+        "coded",
+    }
+
+
+def _mark_vary(stored: StoredResponse, question: Question) -> None:
+    """Let a hit skip the selection where all nominated fields are ones that are never sent."""
+    if never_asks(question.route, tuple(name for name, _ in stored.vary)):
+        stored.is_vary_free = True
+
+
+async def _copy(response: OriginResponse, body: GrowingBody) -> None:
+    try:
+        async for chunk in response.body:
+            if not await body.append(chunk):
+                return
+        _check_length(response, body)
+    except BaseException as failure:
+        body.fail(_as_upstream_error(failure))
+        if isinstance(failure, UpstreamError):
+            return
+        raise
+    body.finish()
+
+
+def _check_length(response: OriginResponse, body: GrowingBody) -> None:
+    # The client of the origin has checked already; but this is where a lie would be remembered.
+    if response.content_length is not None and body.length != response.content_length:
+        raise UpstreamError("http_response_incomplete", 502, "not the announced length")
+
+
+def _as_upstream_error(failure: BaseException) -> UpstreamError:
+    if isinstance(failure, UpstreamError):
+        return failure
+    return UpstreamError("proxy_internal_error", 502, type(failure).__name__)

@@ -1,0 +1,371 @@
+"""How a request that memory cannot answer gets its answer: lead a fill, follow one, or go alone.
+
+Neither fetches into the store (`fill.py`) nor builds responses (`answers.py`). RFC 9111 sections 4,
+4.2.4 and 4.4, RFC 5861, RFC 9211 section 2.
+
+Every way out of here is a stored response, a reader of a growing body, the next hop's content for
+one client, or `UpstreamError`, which the handler turns into 502, 503 or 504.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from typing import assert_never
+
+from edgeproxy.cache.invalidation import targets_to_invalidate
+from edgeproxy.cache.reuse import may_serve_stale_on_error
+from edgeproxy.cache.stored import StoredResponse, with_date
+from edgeproxy.cache.storing import may_store
+from edgeproxy.cache.vary import Vary, selecting_values
+from edgeproxy.edge import fetch
+from edgeproxy.edge.answers import Answers
+from edgeproxy.edge.collapse import (
+    Arriving,
+    Confirmed,
+    Flight,
+    Private,
+    Unavailable,
+)
+from edgeproxy.edge.deliver import range_of, represent
+from edgeproxy.edge.fill import Filler, is_shareable, may_be_public
+from edgeproxy.edge.lookup import Lookup, Route, SiteRoutes
+from edgeproxy.edge.question import Question
+from edgeproxy.errors import UpstreamError
+from edgeproxy.http import cache_status, proxy_status
+from edgeproxy.http.messages import Request, Response
+from edgeproxy.http.upstream import OriginResponse
+
+OUTCOME_OF = {
+    "uri-miss": "miss",
+    "vary-miss": "vary_miss",
+    "stale": "expired",
+    "request": "miss",
+    "bypass": "bypass",
+    "method": "bypass",
+}
+# 304 has a length of what is not sent, and 204 has none.
+_WITHOUT_LENGTH = frozenset({204, 304})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forwarder:
+    """Gets answers from the next hop for one request after another."""
+
+    filler: Filler
+    answers: Answers
+    lookup: Lookup
+
+    async def answer(self, request: Request, question: Question) -> Response:
+        """Answer through a fill, together with whoever asks the same."""
+        flights, key = self.filler.flights, question.route.key
+        if flights.is_uncacheable(key):
+            self.filler.counters.hits_for_miss += 1
+            return await self._alone(request, question, "hit-for-miss")
+        if _is_for_the_asker_alone(question):
+            return await self._lead(request, question, is_solitary=True)
+        return await self._join(request, question, None)
+
+    def refresh(self, question: Question) -> None:
+        """Validate in the background, unless that is being done already (RFC 5861 section 3)."""
+        flights, key = self.filler.flights, question.route.key
+        if flights.find(key) is None and not flights.is_full and not flights.is_uncacheable(key):
+            flights.lead(key, partial(self.filler.fill, question), has_leader=False)
+
+    async def _join(self, request: Request, question: Question, selection: Vary | None) -> Response:
+        flight = self.filler.flights.find(question.route.key, selection)
+        if flight is None:
+            return await self._lead(request, question, selection=selection)
+        return await self._follow(request, question, flight, selection)
+
+    # --- leading ---
+
+    async def _lead(
+        self,
+        request: Request,
+        question: Question,
+        *,
+        selection: Vary | None = None,
+        is_solitary: bool = False,
+    ) -> Response:
+        flights = self.filler.flights
+        if flights.is_full:
+            return self._overloaded(request, question)
+        flight = flights.lead(
+            question.route.key,
+            partial(self.filler.fill, question),
+            selection=selection,
+            is_solitary=is_solitary,
+        )
+        try:
+            return await self._as_leader(request, question, flight)
+        except BaseException:
+            flight.leave()
+            raise
+
+    async def _as_leader(self, request: Request, question: Question, flight: Flight) -> Response:
+        # As long as this takes is bounded by the upstream's own timeouts.
+        announcement = await flight.told()
+        route, reason = question.route, question.reason
+        match announcement:
+            case Arriving():
+                member = self._member(fwd=reason, stored=True)
+                return await self.answers.arriving(
+                    request,
+                    route,
+                    announcement,
+                    flight.take(),
+                    outcome=OUTCOME_OF[reason],
+                    member=member,
+                )
+            case Private():
+                if _asks_otherwise(request, announcement):
+                    flight.leave()
+                    return await self._alone(request, question, announcement.reason)
+                representation = announcement.representation
+                return self.answers.read(
+                    request,
+                    route,
+                    representation,
+                    flight.take(),
+                    length=representation.length,
+                    outcome="uncacheable",
+                    member=self._member(fwd=reason, detail=announcement.reason),
+                )
+            case Confirmed(stored):
+                return self._revalidated(request, question, stored, is_collapsed=False)
+            case Unavailable():
+                return await self._unavailable(request, question, announcement, is_collapsed=False)
+            case never:
+                assert_never(never)
+
+    # --- following ---
+
+    async def _follow(
+        self, request: Request, question: Question, flight: Flight, selection: Vary | None
+    ) -> Response:
+        filler = self.filler
+        try:
+            async with asyncio.timeout(filler.settings.coalesce_timeout_seconds):
+                announcement = await flight.told()
+        except TimeoutError:
+            return await self._alone(request, question, "coalesce-timeout")
+        match announcement:
+            case Arriving():
+                return await self._follow_arriving(request, question, announcement, selection)
+            case Private(_, reason):
+                return await self._alone(request, question, reason)
+            case Confirmed(stored):
+                if is_shareable(stored.freshness) and question.selects(stored.vary):
+                    filler.counters.coalesced += 1
+                    return self._revalidated(request, question, stored, is_collapsed=True)
+                return await self._lead(request, question, is_solitary=True)
+            case Unavailable():
+                return await self._unavailable(request, question, announcement, is_collapsed=True)
+            case never:
+                assert_never(never)
+
+    async def _follow_arriving(
+        self, request: Request, question: Question, arriving: Arriving, selection: Vary | None
+    ) -> Response:
+        if not arriving.may_be_shared:
+            return await self._lead(request, question, is_solitary=True)
+        if not question.selects(arriving.vary):
+            if selection is not None:
+                # Vary itself varies: two guesses are enough.
+                return await self._alone(request, question, "vary")
+            names = tuple(name for name, _ in arriving.vary)
+            own = selecting_values(names, question.asked.fields)
+            return await self._join(request, question, own)
+        if not arriving.body.is_keeping:
+            return await self._alone(request, question, "too-large")
+        self.filler.counters.coalesced += 1
+        return await self.answers.arriving(
+            request,
+            question.route,
+            arriving,
+            arriving.body.read(),
+            outcome="collapsed",
+            member=self._member(fwd=question.reason, collapsed=True),
+        )
+
+    # --- what both can end in ---
+
+    def _revalidated(
+        self, request: Request, question: Question, stored: StoredResponse, *, is_collapsed: bool
+    ) -> Response:
+        return self.answers.stored(
+            request,
+            question.route,
+            stored,
+            self.filler.clock.now(),
+            outcome="hit_revalidated",
+            member=self._member(fwd=question.reason, fwd_status=304, collapsed=is_collapsed),
+        )
+
+    async def _unavailable(
+        self, request: Request, question: Question, told: Unavailable, *, is_collapsed: bool
+    ) -> Response:
+        """Answer with what is stale if it may serve, else pass the failure on."""
+        stale = self._stale(request, question, told, is_collapsed=is_collapsed)
+        if stale is not None:
+            return stale
+        if told.error is None:
+            # The next hop did answer, with an error that only somebody else could replace.
+            return await self._alone(request, question, None)
+        raise _for(question, told.error)
+
+    def _stale(
+        self, request: Request, question: Question, told: Unavailable, *, is_collapsed: bool
+    ) -> Response | None:
+        stale, now = question.selected, self.filler.clock.now()
+        if stale is None or not may_serve_stale_on_error(stale, now):
+            return None
+        self.filler.counters.stale_served["error"] += 1
+        error = told.error
+        return self.answers.stored(
+            request,
+            question.route,
+            stale,
+            now,
+            outcome="hit_stale",
+            member=self._member(
+                fwd=question.reason,
+                fwd_status=told.received_status,
+                ttl=int(stale.fresh_until - now),
+                collapsed=is_collapsed,
+                detail="stale-if-error",
+            ),
+            proxy_status=None if error is None else self._proxy_status(error),
+        )
+
+    def _proxy_status(self, error: UpstreamError) -> bytes:
+        return proxy_status.member(self.answers.pop, error=error.word)
+
+    def _overloaded(self, request: Request, question: Question) -> Response:
+        self.filler.counters.fills_refused += 1
+        error = UpstreamError("connection_limit_reached", 503, "too many fills")
+        stale = self._stale(request, question, Unavailable(error), is_collapsed=False)
+        if stale is None:
+            raise error
+        return stale
+
+    # --- alone ---
+
+    async def _alone(self, request: Request, question: Question, detail: str | None) -> Response:
+        return await self.alone(
+            request,
+            question.route,
+            reason=question.reason,
+            outcome="uncacheable",
+            detail=detail,
+            asked=question.asked,
+        )
+
+    async def alone(
+        self,
+        request: Request,
+        route: Route,
+        *,
+        reason: str,
+        outcome: str = "bypass",
+        detail: str | None = None,
+        asked: Request | None = None,
+    ) -> Response:
+        """Pass the client's own request on and its answer back; nothing is stored.
+
+        `asked` is the question that the cache would have asked, where there is one: its answer
+        might get the rule's Cache-Control.
+        """
+        filler = self.filler
+        filler.counters.origin_requests += 1
+        try:
+            response = await route.site.origin.fetch(fetch.passed(request, route))
+        except UpstreamError as error:
+            filler.counters.origin_errors[error.word] += 1
+            raise
+        self._invalidate(request, route, response)
+        representation = represent(
+            route,
+            response.status,
+            with_date(response.fields, response.response_time),
+            length=None if response.status in _WITHOUT_LENGTH else response.content_length,
+            may_be_shared=asked is not None and _may_be_public(asked, route, response),
+        )
+        return await self.answers.passed(
+            request,
+            route,
+            representation,
+            response,
+            outcome=outcome,
+            member=self._member(fwd=reason, detail=detail),
+        )
+
+    def _invalidate(self, request: Request, route: Route, response: OriginResponse) -> None:
+        targets = targets_to_invalidate(request, response.status, response.fields)
+        if not targets:
+            return
+        site_routes = self.lookup.site_routes(request)
+        if not isinstance(site_routes, SiteRoutes):
+            return
+        for key in {route.key, *site_routes.keys(targets)}:
+            self.filler.store.forget(key)
+            self.filler.flights.invalidate(key)
+
+    def _member(
+        self,
+        *,
+        fwd: str,
+        fwd_status: int | None = None,
+        ttl: int | None = None,
+        stored: bool = False,
+        collapsed: bool = False,
+        detail: str | None = None,
+    ) -> bytes:
+        return cache_status.member(
+            self.answers.pop,
+            fwd=fwd,
+            fwd_status=fwd_status,
+            ttl=ttl,
+            stored=stored,
+            collapsed=collapsed,
+            detail=detail,
+        )
+
+
+def _is_for_the_asker_alone(question: Question) -> bool:
+    """Tell whether somebody else's answer would not do (RFC 9111 sections 5.2.1.4, 5.2.2.4)."""
+    stored = question.selected
+    return question.reason == "request" or (
+        stored is not None and not is_shareable(stored.freshness)
+    )
+
+
+def _asks_otherwise(request: Request, private: Private) -> bool:
+    """Tell whether the client's own request would be answered better than the cache's question.
+
+    A part of what is too large to keep, and any coding of what came in one without being asked.
+    """
+    if private.reason == "coded":
+        return True
+    return private.reason in {"too-large", "unproven-end"} and range_of(request) is not None
+
+
+def _may_be_public(asked: Request, route: Route, response: OriginResponse) -> bool:
+    verdict = may_store(
+        asked,
+        response.status,
+        response.fields,
+        policy=route.rule.cache,
+        response_time=response.response_time,
+    )
+    return may_be_public(verdict)
+
+
+def _for(question: Question, error: UpstreamError) -> UpstreamError:
+    """Return the failure for one waiting request, with the status that it must have.
+
+    What must be revalidated and cannot be is 504 (RFC 9111 section 5.2.2.2).
+    """
+    stored = question.selected
+    must_revalidate = stored is not None and stored.freshness.must_revalidate
+    return UpstreamError(error.word, 504 if must_revalidate else error.status, error.detail)

@@ -1,0 +1,311 @@
+"""The data path from top to bottom: what happens to a request, in order.
+
+Two entrances. `hit` is synchronous and answers what memory holds fresh, inside the protocol's read
+callback: no task, no await, no allocation that can be avoided. `handle` answers everything else.
+Must not know protocols, sockets or configuration files. RFC 9110 and 9111; each step names its own
+sections.
+
+Invariants: no request field chooses where a request goes or which key is read; an exception here
+becomes an answer and never a lost request; what `hit` returns is shared between requests.
+"""
+
+import logging
+from typing import assert_never
+
+from edgeproxy.cache.reuse import (
+    Forward,
+    Reuse,
+    ReuseWhileValidating,
+    decide,
+    wants_only_stored,
+)
+from edgeproxy.cache.stored import StoredResponse
+from edgeproxy.clock import Clock
+from edgeproxy.edge import fetch
+from edgeproxy.edge.admission import ALLOW, admit, admit_to, max_forwards
+from edgeproxy.edge.answers import Answers
+from edgeproxy.edge.collapse import Flights
+from edgeproxy.edge.deliver import View, range_of, view_of
+from edgeproxy.edge.fill import Filler
+from edgeproxy.edge.forward import OUTCOME_OF, Forwarder
+from edgeproxy.edge.generations import Generations
+from edgeproxy.edge.lookup import Lookup, Route, SiteRoutes
+from edgeproxy.edge.question import Question
+from edgeproxy.edge.response_fields import CorsSections, preflight_fields
+from edgeproxy.edge.settings import EdgeSettings
+from edgeproxy.edge.sites import Sites
+from edgeproxy.edge.synthetic import Refusal, no_content, synthetic, upstream_failed
+from edgeproxy.errors import DownstreamError, UpstreamError
+from edgeproxy.http import cache_status
+from edgeproxy.http.messages import Request, Response, first
+from edgeproxy.observe.access_log import AccessLog, Line
+from edgeproxy.observe.counters import Counters
+from edgeproxy.store.memory import MemoryStore
+
+_log = logging.getLogger(__name__)
+
+# Request fields that can make a hit anything but the plain stored response. A browser's dozen
+# fields hold none of them; one look per field, on bytes whose hash is known, is all that they cost.
+_PARTICULAR = frozenset(
+    {
+        b"authorization",
+        b"cache-control",
+        b"expect",
+        b"if-match",
+        b"if-modified-since",
+        b"if-none-match",
+        b"if-range",
+        b"if-unmodified-since",
+        b"origin",
+        b"pragma",
+        b"range",
+    }
+)
+_FROM_STORE = frozenset({b"GET", b"HEAD"})
+
+
+class Edge:
+    """Answers requests from memory, and through the next hop what memory lacks."""
+
+    def __init__(
+        self,
+        sites: Sites,
+        store: MemoryStore,
+        *,
+        pop: str,
+        clock: Clock,
+        counters: Counters,
+        access_log: AccessLog | None,
+        settings: EdgeSettings,
+    ) -> None:
+        self._pop = pop
+        self._cdn_id = pop.lower().encode("ascii")
+        self._clock = clock
+        self._counters = counters
+        self._access_log = access_log
+        self._store = store
+        self._candidates = store.candidates
+        self._lookup = Lookup(sites, settings)
+        self._answers = Answers(pop, CorsSections(settings.cors_origins_max))
+        self.generations = Generations()
+        self._flights = Flights(
+            fills_max=settings.fills_max,
+            uncacheable_seconds=settings.uncacheable_seconds,
+            uncacheable_keys_max=settings.uncacheable_keys_max,
+            monotonic=clock.monotonic,
+        )
+        filler = Filler(
+            store=store,
+            flights=self._flights,
+            generations=self.generations,
+            counters=counters,
+            clock=clock,
+            settings=settings,
+        )
+        self._forwarder = Forwarder(filler=filler, answers=self._answers, lookup=self._lookup)
+
+    # --- the synchronous entrance ---
+
+    def hit(self, request: Request, now: float) -> Response | None:
+        """Answer from memory what is stored and fresh; None sends the request to `handle`."""
+        site_routes = request.connection.sites.get(request.authority)
+        if site_routes.__class__ is not SiteRoutes:
+            site_routes = self._lookup.site_routes(request)
+        if not isinstance(site_routes, SiteRoutes):
+            return None
+        route = site_routes.routes.get(request.target) or site_routes.route(request.target)
+        if route is None:
+            return None
+        candidates = self._candidates(route.key, now)
+        if not candidates or request.body is not None:
+            return None
+        for name, _ in request.fields:
+            if name in _PARTICULAR:
+                return self._particular_hit(request, route, now)
+        stored = candidates[0]
+        if len(candidates) > 1 or not stored.is_vary_free:
+            return self._particular_hit(request, route, now)
+        return self._plain_hit(request.method, route, stored, now)
+
+    def _plain_hit(
+        self, method: bytes, route: Route, stored: StoredResponse, now: float
+    ) -> Response | None:
+        view = stored.memo
+        if not isinstance(view, View) or view.rule is not route.rule:
+            view = view_of(stored, route)
+        # One comparison for both: the same second as the last hit, and still fresh.
+        if not view.live_from <= now < view.live_until and not view.refresh(route, now, self._pop):
+            return None
+        if method == b"GET":
+            return view.response
+        return view.head_response if method == b"HEAD" else None
+
+    def _particular_hit(self, request: Request, route: Route, now: float) -> Response | None:
+        """Answer a hit that has preconditions, a range, an origin or variants to choose from."""
+        if request.method not in _FROM_STORE or first(request.fields, b"expect") is not None:
+            return None
+        if _bypasses(request, route):
+            return None
+        asked = fetch.question(request, route)
+        candidates = self._candidates(route.key, now)
+        decision = decide(asked, candidates, now, policy=route.rule.cache)
+        if not isinstance(decision, Reuse):
+            return None
+        return self._answers.hit(request, route, decision.stored, now)
+
+    # --- the asynchronous entrance ---
+
+    async def handle(self, request: Request) -> Response:
+        """Answer anything, with an error if need be."""
+        found = self._admitted(request)
+        if isinstance(found, Response):
+            return found
+        try:
+            response = await self._answer(request, found)
+        except UpstreamError as error:
+            response = upstream_failed(
+                error, self._clock.now(), method=request.method, pop=self._pop
+            )
+        except DownstreamError as error:
+            response = self._refused(request, Refusal(error.status, error.reason))
+        except Exception:  # noqa: BLE001 - never raises: a request must not take others with it
+            _log.exception("a request failed")
+            response = self._refused(request, Refusal(500, "internal"), outcome="error")
+        if response.site != found.site.name:
+            response.site, response.rule = found.site.name, found.rule.id
+        return response
+
+    def _admitted(self, request: Request) -> Route | Response:
+        """Return where the request leads, or the answer that it gets without going anywhere."""
+        refusal = admit(request, cdn_id=self._cdn_id)
+        if refusal is not None:
+            return self._refused(request, refusal)
+        site_routes = self._lookup.site_routes(request)
+        if isinstance(site_routes, Refusal):
+            return self._refused(request, site_routes)
+        if request.method == b"OPTIONS":
+            answer = self._options(request, site_routes)
+            if answer is not None:
+                return answer
+        route = site_routes.route(request.target)
+        if route is None:
+            return self._refused(request, Refusal(400, "target"))
+        refusal = admit_to(route, request)
+        return route if refusal is None else self._refused(request, refusal)
+
+    def _options(self, request: Request, site_routes: SiteRoutes) -> Response | None:
+        """Answer what is asked of us and not of the origin: preflights, `*`, the last hop."""
+        now, cors = self._clock.now(), site_routes.site.cors
+        origin = first(request.fields, b"origin")
+        asks = first(request.fields, b"access-control-request-method")
+        response = None
+        if cors is not None and origin is not None and asks is not None:
+            response = no_content(now, preflight_fields(cors, origin))
+        elif request.target == b"*" or max_forwards(request) == 0:
+            response = no_content(now, [ALLOW])
+        if response is not None:
+            response.site = site_routes.site.name
+        return response
+
+    async def _answer(self, request: Request, route: Route) -> Response:
+        bypass = _bypasses(request, route)
+        if bypass is not None:
+            return await self._forwarder.alone(request, route, reason=bypass)
+        asked, now = fetch.question(request, route), self._clock.now()
+        candidates = self._candidates(route.key, now)
+        policy = route.rule.cache
+        decision = decide(asked, candidates, now, policy=policy)
+        match decision:
+            case Reuse(stored):
+                return self._answers.hit(request, route, stored, now)
+            case ReuseWhileValidating(stored):
+                self._forwarder.refresh(Question(route, asked, "stale", candidates, stored))
+                return self._stale_meanwhile(request, route, stored, now)
+            case Forward(reason, stored):
+                if policy.honours_request_directives and wants_only_stored(request):
+                    return self._refused(request, Refusal(504, "only-if-cached"))
+                if _is_asked_whole(request, route, stored):
+                    question = Question(route, asked, reason, candidates, stored)
+                    return await self._forwarder.answer(request, question)
+                outcome = OUTCOME_OF[reason]
+                return await self._forwarder.alone(request, route, reason=reason, outcome=outcome)
+            case never:
+                assert_never(never)
+
+    def _stale_meanwhile(
+        self, request: Request, route: Route, stored: StoredResponse, now: float
+    ) -> Response:
+        self._counters.stale_served["while-revalidate"] += 1
+        member = cache_status.member(
+            self._pop, hit=True, ttl=int(stored.fresh_until - now), detail="stale-while-revalidate"
+        )
+        return self._answers.stored(request, route, stored, now, outcome="hit_stale", member=member)
+
+    def _refused(self, request: Request, refusal: Refusal, *, outcome: str = "denied") -> Response:
+        self._counters.refusals[refusal.reason] += 1
+        return synthetic(
+            refusal.status,
+            self._clock.now(),
+            method=request.method,
+            fields=refusal.fields,
+            outcome=outcome,
+        )
+
+    # --- afterwards ---
+
+    def completed(
+        self, request: Request, response: Response, body_bytes: int, *, is_whole: bool
+    ) -> None:
+        """Count the exchange and write its line."""
+        outcome, status = response.outcome, response.status
+        self._counters.exchange(
+            (response.site, response.rule, outcome, request.protocol, status), body_bytes
+        )
+        if not is_whole:
+            self._counters.broken_exchanges += 1
+        if self._access_log is None:
+            return
+        milliseconds = (self._clock.monotonic() - request.started) * 1000
+        self._access_log.record(
+            Line(
+                self._clock.now(),
+                request.connection.client,
+                request.method,
+                request.authority,
+                request.target,
+                request.protocol,
+                status,
+                body_bytes,
+                is_whole,
+                milliseconds,
+                outcome,
+                response.site,
+                response.rule,
+            )
+        )
+
+    async def aclose(self) -> None:
+        """Stop the fills; whoever reads from one gets an error."""
+        await self._flights.aclose()
+
+
+def _bypasses(request: Request, route: Route) -> str | None:
+    """Return why the cache has no part in this request, in the words of RFC 9211 section 2.2."""
+    if request.method not in _FROM_STORE:
+        return "method"
+    if not route.rule.cache.may_store:
+        return "bypass"
+    if route.is_managed and first(request.fields, b"authorization") is not None:
+        return "bypass"
+    return None
+
+
+def _is_asked_whole(request: Request, route: Route, stored: StoredResponse | None) -> bool:
+    """Tell whether the cache asks a question of its own for this request.
+
+    A transparent cache passes on a HEAD, and a range of what it has nothing of, as they are; under
+    a caching rule the whole is fetched once and everything else is cut from it.
+    """
+    if route.is_managed:
+        return True
+    return request.method == b"GET" and (stored is not None or range_of(request) is None)

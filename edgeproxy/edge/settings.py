@@ -1,0 +1,27 @@
+"""The edge's own bounds, and who chose them.
+
+A value only; `config` compiles into it. Seconds, bytes and counts.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeSettings:
+    """What the data path may hold and how long it waits."""
+
+    # nginx's proxy_cache_lock_timeout is 5 s as well; then a request goes alone.
+    coalesce_timeout_seconds: float = 5.0
+    # Hit-for-miss: Varnish's default is 120 s. Shorter, because here a URL that turned cacheable
+    # is not stored before the time is over.
+    uncacheable_seconds: float = 10.0
+    uncacheable_keys_max: int = 10_000
+    # Fills at once, per worker: with 64 KiB read ahead and small objects some tens of megabytes.
+    fills_max: int = 512
+    # How far a slow reader may fall behind content that is not kept; the listeners' own bound.
+    stream_window_bytes: int = 256 * 1024
+    # Memos of the hot path: a route is some 500 bytes, a target longer than this is not remembered.
+    routes_max: int = 8192
+    route_target_bytes_max: int = 512
+    authorities_max: int = 32
+    cors_origins_max: int = 1024
