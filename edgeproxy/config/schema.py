@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from edgeproxy.config.units import format_duration
 from edgeproxy.config.values import (
+    Authority,
     Duration,
     Expects,
     FieldName,
@@ -145,8 +146,8 @@ class Tls(Section):
         description="Folder with `<host>/fullchain.pem` and `key.pem` for hosts without `cert`.",
     )
     unknown_sni: Literal["default", "reject"] = Field(
-        default="reject",
-        description="For an unknown server name: the first host's certificate, or an alert.",
+        default="default",
+        description="For a name that no certificate covers, or none: the first host's, or an alert.",
     )
 
 
@@ -189,9 +190,7 @@ class Origin(Section):
     urls: ListOf[Url] = Field(
         min_length=1, max_length=1, description="Where it is; in this version exactly one."
     )
-    host: (
-        Annotated[str, Field(pattern=r"^[A-Za-z0-9.\[\]:_-]+$"), Expects("host and port")] | None
-    ) = Field(
+    host: Authority | None = Field(
         default=None, description="Host of every request; default: the URL's. Never the client's."
     )
     allow_http: Flag = Field(default=False, description="Accept a URL without TLS.")

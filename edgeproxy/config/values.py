@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, PlainValidator, ValidationInfo
 
 from edgeproxy.cache.key import QueryPolicy
 from edgeproxy.config.units import parse_duration, parse_size
 from edgeproxy.edge.patterns import PathPattern, compile_pattern
+from edgeproxy.http.authority import split_authority
 from edgeproxy.http.messages import Fields
 
 T = TypeVar("T")
@@ -214,18 +214,21 @@ def _page_origin(value: Any) -> str:  # noqa: ANN401
     return text.removesuffix(":443" if text.startswith("https") else ":80")
 
 
+def _authority(value: Any) -> str:  # noqa: ANN401
+    text = _text(value, "a host and perhaps a port")
+    if not text.isascii() or split_authority(text.encode()) is None:
+        raise ValueError(
+            f'expected a host and perhaps a port like "assets.internal:8443", not {text!r}'
+        )
+    return text.lower()
+
+
 def _url(value: Any) -> str:  # noqa: ANN401
     text = _text(value, "a URL like https://assets.internal:8443")
-    try:
-        parts = urlsplit(text)
-        is_url = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_url = False
-    if not is_url or parts.scheme not in {"http", "https"} or not text.isascii():
-        raise ValueError(f'expected a URL like "https://assets.internal:8443", not {text!r}')
-    if parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError(f"expected scheme, host and port only, not {text!r}")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    match = re.fullmatch(r"(https?)://([^/?#]*)/?", text, re.IGNORECASE | re.ASCII)
+    if match is None:
+        raise ValueError(f"expected a URL of scheme, host and port only, not {text!r}")
+    return f"{match[1].lower()}://{_authority(match[2])}"
 
 
 def _path(value: Any, info: ValidationInfo) -> Path:  # noqa: ANN401
@@ -279,6 +282,7 @@ Pattern = Annotated[PathPattern, PlainValidator(_path_pattern), Expects("path pa
 PageOrigin = Annotated[
     str, PlainValidator(_page_origin), Expects('origin, `https://*.domain` or `"*"`')
 ]
+Authority = Annotated[str, PlainValidator(_authority), Expects("host and port")]
 Url = Annotated[str, PlainValidator(_url), Expects("URL without path")]
 FilePath = Annotated[Path, PlainValidator(_path), Expects("path")]
 ListOf = Annotated[tuple[T, ...], BeforeValidator(_items), Expects("list")]

@@ -1,0 +1,178 @@
+"""From a `Config` to the frozen values that each part of the program reads: nobody gets the whole.
+
+Pure: every function maps a valid configuration to one slice, in the vocabulary of the part that
+reads it. Nothing is checked again here and nothing is opened.
+"""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from edgeproxy.cache.policy import CachePolicy
+from edgeproxy.config.policies import resolve
+from edgeproxy.config.schema import Config, Cors, Headers, Host, Hsts, PolicyKind, PolicyOptions
+from edgeproxy.config.schema import Rule as RuleConfig
+from edgeproxy.edge.sites import CorsPolicy, Rule, Site, Sites
+from edgeproxy.http.upstream import Upstream
+from edgeproxy.observe.access_log import AccessLogSettings
+from edgeproxy.origin.settings import OriginSettings
+from edgeproxy.wire.limits import Limits
+
+T = TypeVar("T")
+
+LIMITS = {
+    "tls_handshake_timeout": "tls_handshake_seconds",
+    "preface_timeout": "preface_seconds",
+    "header_read_timeout": "headers_seconds",
+    "idle_timeout": "idle_seconds",
+    "write_stall_timeout": "write_stall_seconds",
+    "zero_window_timeout": "zero_window_seconds",
+    "minimum_rate_after": "minimum_rate_after_seconds",
+    "minimum_rate": "minimum_rate_bytes_per_second",
+    "connection_age_max": "connection_age_seconds",
+    "max_header_bytes": "field_section_bytes_max",
+    "max_header_fields": "fields_max",
+    "max_url_bytes": "target_bytes_max",
+    "max_unsent_bytes": "unsent_bytes_max",
+    "max_streams_per_connection": "concurrent_streams_max",
+    "max_requests_per_connection": "requests_per_connection_max",
+    "max_pipelined_requests": "pipelined_requests_max",
+    "max_connections": "connections_max",
+}
+"""Which key of `[limits]` is which limit; `drain_timeout` is the process's, not a connection's."""
+
+
+def limits(config: Config) -> Limits:
+    """Return the limits of downstream connections."""
+    said = {field: getattr(config.limits, key) for key, field in LIMITS.items()}
+    # HPACK expands: a block of the decoded size can never hold less than that, as an operator
+    # who raises the one means the other.
+    block = max(Limits().field_block_bytes_max, config.limits.max_header_bytes)
+    return Limits(**said, field_block_bytes_max=block)
+
+
+def https_addresses(config: Config) -> list[tuple[str, int]]:
+    """Return the addresses for TLS."""
+    return [(address.host, address.port) for address in config.listen.https]
+
+
+def redirect_addresses(config: Config) -> list[tuple[str, int]]:
+    """Return the addresses for plain HTTP."""
+    return [(address.host, address.port) for address in config.listen.http_redirect or ()]
+
+
+def access_log_settings(config: Config) -> AccessLogSettings:
+    """Return how access-log lines look; whether there are any is `config.log.access.enabled`."""
+    access = config.log.access
+    if access.client_ip == "full":
+        return AccessLogSettings(access.format, client_prefix_ipv4=32, client_prefix_ipv6=128)
+    return AccessLogSettings(access.format)
+
+
+def origin_settings(config: Config) -> dict[str, OriginSettings]:
+    """Return each origin's settings by name, unused ones too."""
+    return {
+        name: OriginSettings(
+            name=name,
+            url=origin.urls[0],
+            host=origin.host or "",
+            sni=origin.tls.sni or "",
+            ca_file=origin.tls.ca_file,
+            connect_timeout_seconds=origin.connect_timeout,
+            first_byte_timeout_seconds=origin.first_byte_timeout,
+            between_bytes_timeout_seconds=origin.between_bytes_timeout,
+            total_timeout_seconds=origin.total_timeout,
+            connections_max=origin.connections_max,
+            retries=origin.retries,
+            dns_ttl_seconds=origin.dns_ttl,
+        )
+        for name, origin in config.origin.items()
+    }
+
+
+def compile_sites(config: Config, origins: Mapping[str, Upstream]) -> Sites:
+    """Return every site, joined to its origin by name."""
+    return Sites(_site(host, config, origins[host.origin]) for host in config.host)
+
+
+def _site(host: Host, config: Config, origin: Upstream) -> Site:
+    transparent = RuleConfig.model_construct(
+        id="", path=(), policy="transparent", override=PolicyOptions()
+    )
+    return Site(
+        name=host.name,
+        hosts=(host.name, *host.aliases),
+        origin=origin,
+        rules=tuple(_rule(rule, config) for rule in host.rule),
+        fallback=_rule(transparent, config),
+        cors=None if host.cors is None else _cors(config.cors[host.cors]),
+        hsts=_hsts(host, config),
+        set_fields=host.headers.set,
+        remove_fields=host.headers.remove,
+    )
+
+
+def _rule(rule: RuleConfig, config: Config) -> Rule:
+    kind, options = resolve(rule, config)
+    headers = options.headers or Headers()
+    return Rule(
+        id=rule.id,
+        kind=kind,
+        patterns=rule.path,
+        cache=_cache_policy(kind, options, config.cache.memory.max_object),
+        query=_said(options.query),
+        browser_cache_control=None if options.browser == b"origin" else options.browser,
+        forward_fields=_said(options.forward_fields),
+        set_fields=headers.set,
+        remove_fields=headers.remove,
+        generates_validators=_said(options.validators),
+    )
+
+
+def _said(option: T | None) -> T:
+    """Return what every kind has a default for."""
+    if option is None:
+        raise ValueError("a kind of policy without a default")
+    return option
+
+
+def _cache_policy(kind: PolicyKind, options: PolicyOptions, body_bytes_max: int) -> CachePolicy:
+    return CachePolicy(
+        edge_lifetime=None if options.edge_ttl == "origin" else options.edge_ttl,
+        default_lifetime=options.default_ttl,
+        stale_while_revalidate=options.stale_while_revalidate,
+        stale_if_error=options.stale_if_error,
+        may_store=kind != "pass",
+        # A browser's reload says no-cache: under a rule it must not reach the origin each time.
+        honours_request_directives=kind in ("pass", "transparent"),
+        negative_lifetime=_said(options.negative_ttl),
+        body_bytes_max=body_bytes_max,
+    )
+
+
+def _cors(cors: Cors) -> CorsPolicy:
+    exact = frozenset(origin.encode() for origin in cors.origins if "*" not in origin)
+    parts = [origin.split("*") for origin in cors.origins if origin != "*" and "*" in origin]
+    return CorsPolicy(
+        origins=exact,
+        subdomains=tuple((prefix.encode(), suffix.encode()) for prefix, suffix in parts),
+        is_open="*" in cors.origins,
+        methods=", ".join(cors.methods).encode(),
+        headers=b", ".join(cors.headers),
+        expose=b", ".join(cors.expose),
+        max_age_seconds=cors.max_age,
+        allows_credentials=cors.credentials,
+    )
+
+
+def _hsts(host: Host, config: Config) -> bytes | None:
+    chosen: Hsts | None = config.hsts
+    if isinstance(host.hsts, Hsts):
+        chosen = host.hsts
+    elif host.hsts is not None:
+        chosen = (config.hsts or Hsts()) if host.hsts else None
+    if chosen is None:
+        return None
+    value = f"max-age={chosen.max_age}"
+    value += "; includeSubDomains" if chosen.include_subdomains else ""
+    value += "; preload" if chosen.preload else ""
+    return value.encode()
