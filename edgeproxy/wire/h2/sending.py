@@ -86,7 +86,7 @@ class Sender:
             or self.prefix
         ):
             self.start(stream, block)
-            stream.current = body
+            stream.current, stream.queued_bytes = body, size
             stream.is_final = True
             self.enqueue(stream)
             return False
@@ -123,6 +123,9 @@ class Sender:
 
     def feed(self, stream: Stream, chunk: bytes | memoryview) -> None:
         """Queue content of a stream whose length is not known yet."""
+        if not chunk:
+            return
+        stream.queued_bytes += len(chunk)
         if stream.offset >= len(stream.current):
             stream.current, stream.offset = chunk, 0
         elif stream.chunks is None:
@@ -164,10 +167,11 @@ class Sender:
             number = (self._occupied & -self._occupied).bit_length() - 1
             lane = self._lanes[number]
             stream = next(iter(lane.values()))
-            is_last_only = stream.offset >= len(stream.current) and not stream.chunks
             allowed = min(budget, self.window, stream.window)
-            if allowed <= 0 and not is_last_only:
-                return
+            if allowed <= 0:
+                if stream.queued_bytes:
+                    return
+                allowed = 0  # END_STREAM alone needs no window, not even one that is not negative
             if number & 1:
                 allowed = min(allowed, FRAME_BYTES_MAX)
             budget -= self._send(stream, allowed)
@@ -182,7 +186,7 @@ class Sender:
         self.withdraw(stream)
         if stream.is_local_ended:
             self.ended.append(stream)
-        elif stream.offset >= len(stream.current) and not stream.chunks:
+        elif not stream.queued_bytes:
             self.relieved.append(stream)
 
     def _send(self, stream: Stream, allowed: int) -> int:
@@ -208,10 +212,11 @@ class Sender:
             self.out_bytes += n + 9
             if is_end:
                 stream.is_local_ended = True
-                stream.release()
+                stream.current, stream.offset = b"", 0
                 break
         self.window -= sent
         stream.window -= sent
+        stream.queued_bytes -= sent
         stream.sent_bytes += sent
         self.sent_bytes += sent
         return sent

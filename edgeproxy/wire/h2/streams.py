@@ -12,8 +12,8 @@ class Stream:
     """An open or half-closed stream.
 
     `window` is what we may still send on it, `window_in` what the peer may; both in bytes, `window`
-    may be negative (section 6.9.2). Output is `current[offset:]`, then `chunks`; references only,
-    never copies. `exchange` belongs to the listener.
+    may be negative (section 6.9.2). Output is `current[offset:]`, then `chunks`, `queued_bytes` in
+    all; references only, never copies. `exchange` belongs to the listener.
     """
 
     __slots__ = (
@@ -30,6 +30,7 @@ class Stream:
         "is_remote_ended",
         "lane",
         "offset",
+        "queued_bytes",
         "received_bytes",
         "sent_bytes",
         "window",
@@ -50,6 +51,7 @@ class Stream:
         self.current: bytes | memoryview = b""
         self.offset = 0
         self.chunks: deque[bytes | memoryview] | None = None
+        self.queued_bytes = 0
         self.is_final = False
         self.is_queued = False
         self.sent_bytes = 0
@@ -58,20 +60,15 @@ class Stream:
     @property
     def is_sendable(self) -> bool:
         """Whether DATA could go out now, the connection's window aside."""
-        if self.offset < len(self.current) or self.chunks:
+        if self.queued_bytes:
             return self.window > 0
         return self.is_final and not self.is_local_ended
 
-    @property
-    def queued_bytes(self) -> int:
-        """How much content waits to be framed."""
-        waiting = len(self.current) - self.offset
-        return waiting + sum(map(len, self.chunks)) if self.chunks else waiting
-
     def release(self) -> None:
-        """Forget queued content: the stream was reset."""
+        """Forget queued content: the stream was reset, and nothing is sent on it any more."""
+        self.is_local_ended = True
         self.current = b""
-        self.offset = 0
+        self.offset = self.queued_bytes = 0
         self.chunks = None
 
 
