@@ -9,8 +9,8 @@ parse counts as empty.
 import re
 from typing import Final, NamedTuple
 
-# RFC 9651 section 3. What follows each choice is told apart by its first octet, so that matching takes
-# no more than a few passes; the length of values is bounded all the same.
+# RFC 9651 section 3. Alternatives are told apart within a few octets and no repetition contains
+# another one's separator, so matching does not explode; values are short all the same.
 _KEY: Final = rb"[a-z*][a-z0-9_\-.*]*"
 _BARE_ITEM: Final = (
     rb"(?:-?[0-9]{1,12}\.[0-9]{1,3}"

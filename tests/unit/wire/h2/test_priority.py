@@ -27,6 +27,7 @@ DEFAULT = Priority(3, incremental=False)
 )
 def test_reads_urgency_and_incremental(value, expected):
     assert parse_priority(value) == expected
+    assert parse_priority(value) == expected  # from the memo
 
 
 @pytest.mark.parametrize(
