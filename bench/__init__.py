@@ -1,0 +1,1 @@
+"""Load and cost measurements; nothing here is part of the product."""
