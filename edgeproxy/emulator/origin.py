@@ -1,0 +1,84 @@
+"""The demo's origin: the widget's files over HTTPS, with an answer time like a real server's.
+
+A small aiohttp server on the caller's event loop, on loopback only. It must not do the edge's work:
+it knows its validators (RFC 9110 section 13) and nothing about caches.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from edgeproxy.emulator.assets import Asset
+
+HOST = "127.0.0.1"
+
+
+def is_unchanged(asset: Asset, fields: Mapping[str, str]) -> bool:
+    """Tell whether a conditional request may be answered by 304 (RFC 9110 section 13.2.2)."""
+    wanted = fields.get("If-None-Match")
+    if wanted is not None:
+        tags = {tag.strip().removeprefix("W/") for tag in wanted.split(",")}
+        return asset.etag is not None and asset.etag in tags
+    # the very date that was sent, like most origins' default: no clock is trusted
+    since = fields.get("If-Modified-Since")
+    return since is not None and since == asset.last_modified
+
+
+class DemoOrigin:
+    """Serves `assets` on `https://127.0.0.1:port` until closed."""
+
+    def __init__(
+        self,
+        assets: Mapping[str, Asset],
+        context: ssl.SSLContext,
+        *,
+        port: int = 0,
+        latency_seconds: float = 0.0,
+    ) -> None:
+        self._assets = assets
+        self._context = context
+        self._port = port
+        self._latency_seconds = latency_seconds
+        self._runner: web.AppRunner | None = None
+        self.requests = 0
+
+    @property
+    def port(self) -> int:
+        """The port it listens on: the one asked for, or the one that was free."""
+        return self._port
+
+    async def start(self) -> None:
+        """Listen; raises OSError when the port is taken."""
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        # no access log: the edge in front tells what happens
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        await runner.setup()
+        self._runner = runner
+        try:
+            await web.TCPSite(runner, HOST, self._port, ssl_context=self._context).start()
+        except BaseException:
+            await self.aclose()
+            raise
+        self._port = int(runner.addresses[0][1])
+
+    async def aclose(self) -> None:
+        """Stop listening and close what is open; harmless when repeated."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        self.requests += 1
+        if self._latency_seconds:
+            await asyncio.sleep(self._latency_seconds)
+        if request.method not in {"GET", "HEAD"}:
+            return web.Response(status=405, headers={"Allow": "GET, HEAD"})
+        asset = self._assets.get(request.path)
+        if asset is None:
+            return web.Response(status=404, text="There is no such file.\n")
+        if is_unchanged(asset, request.headers):
+            return web.Response(status=304, headers=asset.fields())
+        return web.Response(body=asset.body, headers=asset.fields())
