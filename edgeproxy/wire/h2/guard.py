@@ -12,9 +12,11 @@ from edgeproxy.wire.limits import Limits
 # Streams that we reset: frames of theirs may still be under way and are then no error (5.1).
 RESET_MEMORY = 256
 # A peer that reads must send WINDOW_UPDATEs: every KiB that we send earns it one. Clients send one
-# or two per 32 KiB (nghttp2, Chromium), the busiest one per 4 KiB (Go).
+# or two per 32 KiB (nghttp2, Chromium), the busiest two per 4 KiB (Go). What is earned does not
+# expire: Go reads what fits its windows of some MiB first, and sends the updates afterwards.
 SENT_BYTES_PER_UPDATE = 1024
-# Chromium sends up to two priority frames for each request.
+# Chromium sends up to two priority frames for each request, for all that are open at once if it
+# likes: so many of them do not draw from the bucket.
 FRAMES_PER_REQUEST = 4
 
 
@@ -23,10 +25,12 @@ class Guard:
 
     __slots__ = (
         "_control",
+        "_earned_control",
+        "_earned_control_max",
+        "_earned_updates",
         "_empty",
         "_empty_max",
         "_resets",
-        "_seen_bytes",
         "_updates",
         "_was_reset",
         "now",
@@ -38,14 +42,17 @@ class Guard:
         self._control = TokenBucket(burst, rate)
         self._updates = TokenBucket(10 * burst, rate)
         self._resets = TokenBucket(limits.resets_burst, limits.resets_per_second)
-        self._seen_bytes = 0
+        self._earned_control = self._earned_updates = 0
+        self._earned_control_max = FRAMES_PER_REQUEST * limits.concurrent_streams_max
         self._empty = 0
         self._empty_max = limits.empty_frames_in_a_row_max
         self._was_reset: dict[int, None] = {}
 
     def spend_control(self, reason: str) -> None:
         """Count a frame about the connection: PING, SETTINGS, priorities, unknown ones."""
-        if not self._control.take(self.now):
+        if self._earned_control:
+            self._earned_control -= 1
+        elif not self._control.take(self.now):
             raise ConnectionFault(codes.ENHANCE_YOUR_CALM, reason)
 
     def spend_reset(self, reason: str) -> None:
@@ -55,15 +62,17 @@ class Guard:
 
     def spend_update(self, reason: str, sent_bytes: int) -> None:
         """Count a WINDOW_UPDATE; `sent_bytes` is all that we have sent on the connection."""
-        self._updates.give((sent_bytes - self._seen_bytes) / SENT_BYTES_PER_UPDATE)
-        self._seen_bytes = sent_bytes
-        if not self._updates.take(self.now):
+        if self._earned_updates + sent_bytes // SENT_BYTES_PER_UPDATE > 0:
+            self._earned_updates -= 1
+        elif not self._updates.take(self.now):
             raise ConnectionFault(codes.ENHANCE_YOUR_CALM, reason)
 
     def earn_request(self) -> None:
         """Let a request pay for the frames that commonly come with it."""
-        self._control.give(FRAMES_PER_REQUEST)
-        self._updates.give(FRAMES_PER_REQUEST)
+        self._empty = 0
+        self._earned_updates += FRAMES_PER_REQUEST
+        if self._earned_control < self._earned_control_max:
+            self._earned_control += FRAMES_PER_REQUEST
 
     def count_empty(self, payload: bytes) -> None:
         """Count frames without payload in a row (CVE-2019-9518)."""
