@@ -147,7 +147,7 @@ class Tls(Section):
     )
     unknown_sni: Literal["default", "reject"] = Field(
         default="default",
-        description="For a name that no certificate covers, or none: the first host's, or an alert.",
+        description="For a name that no certificate covers: the first host's, or an alert.",
     )
 
 
