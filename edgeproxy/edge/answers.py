@@ -33,6 +33,23 @@ class Answers:
             view.refresh(route, now, self.pop)
         return self._from_view(request, route, stored, view.live, "hit")
 
+    def with_cors(self, request: Request, route: Route, plain: Response) -> Response:
+        """Return a plain hit as the request's origin may read it."""
+        cors = route.site.cors
+        if cors is None:
+            return plain
+        section = self.cors.section(cors, first(request.fields, b"origin"))
+        if section is None:
+            return plain
+        return Response(
+            plain.status,
+            (*plain.sections, section),
+            plain.body,
+            outcome=plain.outcome,
+            site=plain.site,
+            rule=plain.rule,
+        )
+
     def stored(
         self,
         request: Request,

@@ -10,6 +10,7 @@ becomes an answer and never a lost request; what `hit` returns is shared between
 """
 
 import logging
+from collections.abc import Sequence
 from typing import assert_never
 
 from edgeproxy.cache.reuse import (
@@ -61,6 +62,9 @@ _PARTICULAR = frozenset(
         b"range",
     }
 )
+# Those of them that change more than CORS, and those that only some policies listen to.
+_SHAPING = _PARTICULAR - {b"authorization", b"cache-control", b"origin", b"pragma"}
+_DIRECTIVES = frozenset({b"cache-control", b"pragma"})
 _FROM_STORE = frozenset({b"GET", b"HEAD"})
 
 
@@ -121,10 +125,10 @@ class Edge:
             return None
         for name, _ in request.fields:
             if name in _PARTICULAR:
-                return self._particular_hit(request, route, now)
+                return self._particular_hit(request, route, candidates, now)
         stored = candidates[0]
         if len(candidates) > 1 or not stored.is_vary_free:
-            return self._particular_hit(request, route, now)
+            return self._particular_hit(request, route, candidates, now)
         return self._plain_hit(request.method, route, stored, now)
 
     def _plain_hit(
@@ -140,18 +144,29 @@ class Edge:
             return view.response
         return view.head_response if method == b"HEAD" else None
 
-    def _particular_hit(self, request: Request, route: Route, now: float) -> Response | None:
+    def _particular_hit(
+        self, request: Request, route: Route, candidates: Sequence[StoredResponse], now: float
+    ) -> Response | None:
         """Answer a hit that has preconditions, a range, an origin or variants to choose from."""
-        if request.method not in _FROM_STORE or first(request.fields, b"expect") is not None:
+        names = _PARTICULAR.intersection([name for name, _ in request.fields])
+        if request.method not in _FROM_STORE or b"expect" in names:
             return None
-        if _bypasses(request, route):
+        if route.is_managed and b"authorization" in names:
             return None
-        asked = fetch.question(request, route)
-        candidates = self._candidates(route.key, now)
-        decision = decide(asked, candidates, now, policy=route.rule.cache)
-        if not isinstance(decision, Reuse):
+        stored = candidates[0]
+        honours = route.rule.cache.honours_request_directives and not names.isdisjoint(_DIRECTIVES)
+        if len(candidates) > 1 or not stored.is_vary_free or honours:
+            asked = fetch.question(request, route)
+            decision = decide(asked, candidates, now, policy=route.rule.cache)
+            if not isinstance(decision, Reuse):
+                return None
+            stored = decision.stored
+        plain = self._plain_hit(request.method, route, stored, now)
+        if plain is None:
             return None
-        return self._answers.hit(request, route, decision.stored, now)
+        if names.isdisjoint(_SHAPING):
+            return self._answers.with_cors(request, route, plain)
+        return self._answers.hit(request, route, stored, now)
 
     # --- the asynchronous entrance ---
 
