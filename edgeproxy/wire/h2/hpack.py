@@ -121,7 +121,7 @@ class Decoder:
     """One connection's decoding context: its dynamic table and limits.
 
     `table_size_max` is the SETTINGS_HEADER_TABLE_SIZE in force, which is 4096 until the peer has
-    acknowledged another one (`change_table_size_max`).
+    acknowledged another one (`change_table_size_max`). Both limits are at least 1.
     """
 
     __slots__ = (
@@ -211,8 +211,8 @@ class Decoder:
                 at = end
                 if octet & 0x40:
                     self._insert(field)
-                elif at < stop and not block[at:stop].translate(None, _ONE_OCTET_INDEXES):
-                    fields += map(table.__getitem__, block[at:stop])
+                elif at < stop and not (rest := block[at:stop]).translate(None, _ONE_OCTET_INDEXES):
+                    fields += map(table.__getitem__, rest)
                     return stop
             else:
                 field, at = self._uncommon(block, at, octet)
