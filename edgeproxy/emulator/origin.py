@@ -4,9 +4,8 @@ A small aiohttp server on the caller's event loop, on loopback only. It must not
 it knows its validators (RFC 9110 section 13) and nothing about caches.
 """
 
-import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
@@ -27,7 +26,10 @@ def is_unchanged(asset: Asset, fields: Mapping[str, str]) -> bool:
 
 
 class DemoOrigin:
-    """Serves `assets` on `https://127.0.0.1:port` until closed."""
+    """Serves `assets` on `https://127.0.0.1:port` until closed.
+
+    `pause` is awaited before every answer: what makes an origin far away.
+    """
 
     def __init__(
         self,
@@ -35,12 +37,12 @@ class DemoOrigin:
         context: ssl.SSLContext,
         *,
         port: int = 0,
-        latency_seconds: float = 0.0,
+        pause: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._assets = assets
         self._context = context
         self._port = port
-        self._latency_seconds = latency_seconds
+        self._pause = pause
         self._runner: web.AppRunner | None = None
         self.requests = 0
 
@@ -72,8 +74,8 @@ class DemoOrigin:
 
     async def _answer(self, request: web.Request) -> web.Response:
         self.requests += 1
-        if self._latency_seconds:
-            await asyncio.sleep(self._latency_seconds)
+        if self._pause is not None:
+            await self._pause()
         if request.method not in {"GET", "HEAD"}:
             return web.Response(status=405, headers={"Allow": "GET, HEAD"})
         asset = self._assets.get(request.path)
