@@ -5,6 +5,7 @@ recipients could decide differently. Every refusal ends the connection: nobody k
 next request would begin.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeproxy.errors import DownstreamError
@@ -23,7 +24,7 @@ NO_CONTENT = Framing()
 CHUNKED = Framing(is_chunked=True)
 
 
-def framing_of(lengths: list[bytes], codings: list[bytes], *, version: bytes) -> Framing:
+def framing_of(lengths: Sequence[bytes], codings: Sequence[bytes], *, version: bytes) -> Framing:
     """Return the framing that these Content-Length and Transfer-Encoding lines ask for.
 
     Raises:
@@ -40,7 +41,7 @@ def framing_of(lengths: list[bytes], codings: list[bytes], *, version: bytes) ->
     return Framing(content_length=int(lengths[0]))
 
 
-def _coded(lengths: list[bytes], codings: list[bytes], version: bytes) -> Framing:
+def _coded(lengths: Sequence[bytes], codings: Sequence[bytes], version: bytes) -> Framing:
     if lengths:
         raise DownstreamError(400, "transfer-encoding-and-content-length", close=True)
     if version == b"1.0":

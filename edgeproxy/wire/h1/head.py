@@ -18,6 +18,7 @@ from edgeproxy.wire.h1.target import resolve
 _METHOD_BYTES_MAX = 32  # the longest registered one, UPDATEREDIRECTREF, has 17
 _LINE_OVERHEAD = _METHOD_BYTES_MAX + len(b"  HTTP/1.1")
 _SPECIAL = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"))
+_NONE: tuple[bytes, ...] = ()
 _UNSEEN = frozenset((b"host", b"expect"))  # answered for here, not passed on as fields
 
 
@@ -108,7 +109,7 @@ class HeadParser:
         self._scheme = scheme
         self._limits = limits
         self._fields: list[tuple[bytes, bytes]] = []
-        self._special: list[tuple[bytes, bytes]] = []
+        self._special: dict[bytes, list[bytes]] = {}
 
     def parse(self, head: bytes) -> RequestHead:
         """Return the request that `head` is; it ends with its empty line.
@@ -139,7 +140,7 @@ class HeadParser:
         Every head has a parser of its own, for a microsecond: llhttp carries its reading of
         Connection, Proxy-Connection, Upgrade and content over to what comes next.
         """
-        self._fields, self._special = [], []
+        self._fields, self._special = [], {}
         parser = httptools.HttpRequestParser(self)
         try:
             parser.feed_data(head)
@@ -153,23 +154,20 @@ class HeadParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take one field line from llhttp, which leaves trailing whitespace to us."""
-        line = (name.lower(), value.strip(b" \t"))
-        if line[0] in _SPECIAL:
-            self._special.append(line)
-            if line[0] in _UNSEEN:
+        name, value = name.lower(), value.strip(b" \t")
+        if name in _SPECIAL:
+            self._special.setdefault(name, []).append(value)
+            if name in _UNSEEN:
                 return
-        self._fields.append(line)
-
-    def _values(self, name: bytes) -> list[bytes]:
-        return [value for key, value in self._special if key == name]
+        self._fields.append((name, value))
 
     def _framing(self, version: bytes) -> Framing:
-        return framing_of(
-            self._values(b"content-length"), self._values(b"transfer-encoding"), version=version
-        )
+        lengths = self._special.get(b"content-length", _NONE)
+        codings = self._special.get(b"transfer-encoding", _NONE)
+        return framing_of(lengths, codings, version=version)
 
     def _request(self, method: bytes, target: bytes, version: bytes) -> RequestHead:
-        hosts = self._values(b"host")
+        hosts = self._special.get(b"host", _NONE)
         path, authority = resolve(method, target, hosts, scheme=self._scheme, version=version)
         request = RequestHead(
             method,
@@ -179,21 +177,18 @@ class HeadParser:
             version=version,
             framing=self._framing(version),
         )
-        if len(self._special) > 1:  # more than Host
-            self._connection_options(request)
-            self._expectations(request)
+        if options := self._special.get(b"connection"):
+            names = b",".join(options).lower().split(b",")
+            request.is_last |= b"close" in [name.strip(b" \t") for name in names]
+        if expectations := self._special.get(b"expect"):
+            request.expects_continue = _expects_continue(request, expectations)
         return request
 
-    def _connection_options(self, request: RequestHead) -> None:
-        options = b",".join(self._values(b"connection")).lower().split(b",")
-        if b"close" in [option.strip(b" \t") for option in options]:
-            request.is_last = True
 
-    def _expectations(self, request: RequestHead) -> None:
-        """Note 100-continue and refuse anything else (RFC 9110 section 10.1.1)."""
-        expectations = self._values(b"expect")
-        if not expectations or request.version == b"1.0":
-            return
-        if [value.lower() for value in expectations] != [b"100-continue"]:
-            raise DownstreamError(417, "expectation", close=True)
-        request.expects_continue = request.has_content
+def _expects_continue(request: RequestHead, expectations: list[bytes]) -> bool:
+    """Tell whether the client waits for 100; refuse other waits (RFC 9110 section 10.1.1)."""
+    if request.version == b"1.0":
+        return False
+    if [value.lower() for value in expectations] != [b"100-continue"]:
+        raise DownstreamError(417, "expectation", close=True)
+    return request.has_content

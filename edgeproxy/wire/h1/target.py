@@ -4,12 +4,14 @@ Yields path and query untouched, byte for byte, and the authority that counts. D
 about whether that authority is served here; CONNECT has been refused before.
 """
 
+from collections.abc import Sequence
+
 from edgeproxy.errors import DownstreamError
 from edgeproxy.wire.h1.grammar import ABSOLUTE_FORM, HOST
 
 
 def resolve(
-    method: bytes, target: bytes, hosts: list[bytes], *, scheme: bytes, version: bytes
+    method: bytes, target: bytes, hosts: Sequence[bytes], *, scheme: bytes, version: bytes
 ) -> tuple[bytes, bytes]:
     """Return (origin-form target or `*`, authority); the authority is b"" only in HTTP/1.0.
 
@@ -26,7 +28,7 @@ def resolve(
     return _absolute(method, target, scheme)
 
 
-def _host(hosts: list[bytes], version: bytes) -> bytes:
+def _host(hosts: Sequence[bytes], version: bytes) -> bytes:
     if not hosts and version == b"1.0":
         return b""
     if len(hosts) != 1 or not HOST.fullmatch(hosts[0]):
