@@ -17,10 +17,8 @@ class TokenBucket:
 
     def take(self, now: float) -> bool:
         """Take one token; False when none is left."""
-        tokens = self._tokens + (now - self._at) * self._per_second
+        tokens = min(self._burst, self._tokens + (now - self._at) * self._per_second)
         self._at = now
-        if tokens > self._burst:
-            tokens = self._burst
         has_one = tokens >= 1.0
         self._tokens = tokens - 1.0 if has_one else tokens
         return has_one

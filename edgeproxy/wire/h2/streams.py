@@ -13,7 +13,8 @@ class Stream:
 
     `window` is what we may still send on it, `window_in` what the peer may; both in bytes, `window`
     may be negative (section 6.9.2). Output is `current[offset:]`, then `chunks`, `queued_bytes` in
-    all; references only, never copies. `exchange` belongs to the listener.
+    all; references only, never copies. Of what came in, `unused_bytes` were not given back to the
+    connection's window yet, and `credit` not to the stream's. `exchange` belongs to the listener.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class Stream:
         "queued_bytes",
         "received_bytes",
         "sent_bytes",
+        "unused_bytes",
         "window",
         "window_in",
     )
@@ -48,6 +50,7 @@ class Stream:
         self.content_length: int | None = None
         self.received_bytes = 0
         self.credit = 0
+        self.unused_bytes = 0
         self.current: bytes | memoryview = b""
         self.offset = 0
         self.chunks: deque[bytes | memoryview] | None = None

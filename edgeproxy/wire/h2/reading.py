@@ -1,0 +1,100 @@
+"""From bytes to frames: the preface, frame headers, and which frame may come (RFC 9113 section 4).
+
+Knows lengths and types only; what frames mean stands in `connection.py`, which derives from
+`FrameReader` so that the hot path has no call in between. Keeps no more than one unfinished frame.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from edgeproxy.errors import ConnectionFault, StreamFault
+from edgeproxy.wire.h2 import codes, frames
+
+# In the place of a type: the handler of all types that have none.
+OTHER = -1
+
+Handler = Callable[[Any, int, int, bytes], None]
+
+_HEADERS_TYPE = bytes((frames.HEADERS,))
+
+
+class FrameReader(ABC):
+    """Cuts a byte stream into frames and hands each to its handler.
+
+    `awaited` is the only type of frame that may come now, None for any: SETTINGS at first,
+    CONTINUATION within a field block. A handler takes flags, stream id and payload; it raises
+    `StreamFault`, which resets that stream, or `ConnectionFault`, which ends everything. `fault`
+    is what ended the connection; `active_at` when the last whole frame came.
+    """
+
+    __slots__ = ("_is_greeted", "_pending", "active_at", "awaited", "fault")
+
+    _handlers: ClassVar[dict[int, Handler]]
+
+    def __init__(self) -> None:
+        self.fault: ConnectionFault | None = None
+        self.awaited: int | None = frames.SETTINGS
+        self.active_at = 0.0
+        self._pending = b""
+        self._is_greeted = False
+
+    @abstractmethod
+    def fail(self, fault: ConnectionFault) -> None:
+        """End the connection; set `fault`."""
+
+    @abstractmethod
+    def reset(self, stream_id: int, code: int) -> None:
+        """Reset a stream for the peer's mistake."""
+
+    @property
+    def is_mid_block(self) -> bool:
+        """Whether a preface or a field block is begun and unfinished: a deadline runs on it."""
+        return self.awaited is not None or self._pending[3:4] == _HEADERS_TYPE
+
+    def _read(self, data: bytes, now: float) -> None:
+        """Take bytes of the peer."""
+        if self._pending:
+            data = self._pending + data
+        try:
+            at = 0 if self._is_greeted else self._take_preface(data)
+            end = self._take_frames(data, at)
+        except ConnectionFault as fault:
+            self._pending = b""
+            self.fail(fault)
+            return
+        if end:
+            self.active_at = now
+        self._pending = data[end:]
+
+    def _take_preface(self, data: bytes) -> int:
+        size = len(frames.PREFACE)
+        if data[:size] != frames.PREFACE[: len(data)]:
+            raise ConnectionFault(codes.PROTOCOL_ERROR, "bad connection preface")
+        if len(data) < size:
+            return 0
+        self._is_greeted = True
+        return size
+
+    def _take_frames(self, data: bytes, at: int) -> int:
+        """Handle every whole frame from `at` on; return where the unfinished one begins."""
+        size = len(data) if self._is_greeted else 0
+        handlers, other = self._handlers, self._handlers[OTHER]
+        while size - at >= frames.HEADER_BYTES:
+            length = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
+            if length > frames.FRAME_BYTES_MAX:
+                raise ConnectionFault(codes.FRAME_SIZE_ERROR, "frame over 16384 bytes")
+            start = at + frames.HEADER_BYTES
+            end = start + length
+            if end > size:
+                break
+            kind = data[at + 3]
+            if self.awaited is not None and kind != self.awaited:
+                raise ConnectionFault(codes.PROTOCOL_ERROR, "first SETTINGS or field block broken")
+            stream_id = int.from_bytes(data[at + 5 : start], "big") & frames.STREAM_ID_MAX
+            try:
+                handlers.get(kind, other)(self, data[at + 4], stream_id, data[start:end])
+            except StreamFault as fault:
+                self.reset(fault.stream_id, fault.code)
+            at = end
+        return at
