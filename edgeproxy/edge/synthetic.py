@@ -49,11 +49,14 @@ def no_content(now: float, fields: Iterable[Field]) -> Response:
 
 def upstream_failed(error: UpstreamError, now: float, *, method: bytes, pop: str) -> Response:
     """Return the 502 or 504 that stands for a failure of the next hop."""
+    fields = [(b"proxy-status", proxy_status.member(pop, error=error.word))]
+    if error.status == 503:
+        fields.append((b"retry-after", b"1"))
     return synthetic(
         error.status,
         now,
         method=method,
-        fields=[(b"proxy-status", proxy_status.member(pop, error=error.word))],
+        fields=fields,
         outcome="error",
     )
 

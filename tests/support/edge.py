@@ -114,12 +114,14 @@ class Pop:
         if isinstance(body, (bytes, memoryview)):
             exchange.body = bytes(body)
         else:
+            chunks: list[bytes] = []
             try:
                 async for chunk in body:
-                    exchange.body += chunk
+                    chunks.append(chunk)  # noqa: PERF401 - what came before a failure counts
             except UpstreamError as failure:
                 exchange.failure = failure
             finally:
+                exchange.body = b"".join(chunks)
                 await body.aclose()  # type: ignore[attr-defined]
         self.edge.completed(
             request, response, len(exchange.body), is_whole=exchange.failure is None

@@ -32,6 +32,7 @@ class Reply:
         self.pauses: dict[int, Barrier] = {}
         self.cut_after: int | None = None
         self.sends_date = True
+        self.announced: int | None = None
 
     def hold(self, barrier: Barrier) -> Self:
         """Answer nothing until the barrier opens."""
@@ -141,7 +142,7 @@ class ScriptedUpstream:
         fields = list(reply.fields)
         if reply.sends_date and first(fields, b"date") is None:
             fields.append((b"date", format_date(int(self._clock.now()))))
-        length = sum(map(len, reply.chunks)) if reply.has_length else None
+        length = sum(map(len, reply.chunks)) if reply.has_length else reply.announced
         if reply.status in {204, 304}:
             length = None
         if length is not None:
