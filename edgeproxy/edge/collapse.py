@@ -210,7 +210,7 @@ class Flights:
             # Ours, not the origin's: said aloud, and an error for whoever waits, never a hang.
             _log.error("a fill failed", exc_info=failure)
         if not flight.is_announced:
-            error = UpstreamError("proxy_internal_error", 502, "the fill ended early")
+            error = UpstreamError("proxy_internal_error", 500, "the fill ended early")
             flight.announce(Unavailable(error))
 
     async def aclose(self) -> None:

@@ -342,4 +342,4 @@ def _check_length(response: OriginResponse, body: GrowingBody) -> None:
 def _as_upstream_error(failure: BaseException) -> UpstreamError:
     if isinstance(failure, UpstreamError):
         return failure
-    return UpstreamError("proxy_internal_error", 502, type(failure).__name__)
+    return UpstreamError("proxy_internal_error", 500, type(failure).__name__)

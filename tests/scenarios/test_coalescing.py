@@ -403,7 +403,7 @@ async def test_closing_the_edge_ends_its_fills(pop: Pop) -> None:
     await silence.reached()
     await pop.edge.aclose()
     assert (await client).failure is not None
-    assert (await waiting).status == 502
+    assert (await waiting).status == 500
 
 
 async def test_beyond_the_budget_of_fills_requests_are_refused() -> None:
