@@ -5,6 +5,7 @@ raises on purpose derives from `EdgeError`::
 
     EdgeError
     ├── ConfigError        the operator: `Problem`s in a configuration; the process exits with 78
+    ├── UnavailableError   the machine: what serving needs is not to be had; exits with 69
     ├── CertificateError   the operator: certificate, key and chain that cannot be an identity
     ├── DownstreamError    the client: becomes the `status` it carries; reaches no origin
     ├── UpstreamError      the next hop: carries the RFC 9209 error word and a status
@@ -49,6 +50,10 @@ class ConfigError(EdgeError):
     def __init__(self, problems: "list[Problem] | tuple[Problem, ...]") -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
+
+
+class UnavailableError(EdgeError):
+    """Something that serving needs is not to be had now: a port is taken, a socket refused."""
 
 
 class CertificateError(EdgeError):

@@ -1,0 +1,63 @@
+"""Listening sockets: bound once, handed to listeners, closed last.
+
+Nothing here accepts. They belong to whoever outlives the listeners, so that a reload or a drain
+rebinds nothing.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Iterable
+from contextlib import ExitStack
+
+from edgeproxy.errors import UnavailableError
+
+Address = tuple[str, int]
+
+_WHY = {
+    errno.EADDRINUSE: "the port is taken by another program",
+    errno.EACCES: "ports below 1024 need privileges (CAP_NET_BIND_SERVICE)",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address",
+}
+
+
+def bind_all(addresses: Iterable[Address]) -> list[socket.socket]:
+    """Bind every address or none; port 0 takes any free one.
+
+    Raises:
+        UnavailableError: with the address and the reason.
+    """
+    with ExitStack() as bound:
+        sockets = [bound.enter_context(_bind(address)) for address in addresses]
+        bound.pop_all()
+    return sockets
+
+
+def close_all(sockets: Iterable[socket.socket]) -> None:
+    """Close them."""
+    for sock in sockets:
+        sock.close()
+
+
+def name_of(sock: socket.socket) -> Address:
+    """Return where a bound socket listens: host as text, port."""
+    host, port = sock.getsockname()[:2]
+    return str(host), int(port)
+
+
+def _bind(address: Address) -> socket.socket:
+    host, port = address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setblocking(False)  # noqa: FBT003 - the method takes no keyword
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        shown = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
+        why = _WHY.get(error.errno or 0) or os.strerror(error.errno or 0)
+        raise UnavailableError(f"cannot listen on {shown}: {why}") from error
+    return sock

@@ -1,0 +1,179 @@
+"""The composition root: one point of presence, built from a configuration.
+
+The only place where listeners meet the edge and the edge meets origins. It decides nothing about
+requests. One process serves everything; the sockets it binds outlive its listeners.
+"""
+
+import asyncio
+import gc
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from edgeproxy.clock import Clock, SystemClock
+from edgeproxy.config import compile as slices
+from edgeproxy.config.certificates import load_certificates
+from edgeproxy.config.schema import Config
+from edgeproxy.edge.handler import Edge
+from edgeproxy.edge.redirect import RedirectToHttps
+from edgeproxy.edge.settings import EdgeSettings
+from edgeproxy.edge.sites import Sites
+from edgeproxy.http.application import Application
+from edgeproxy.listeners.connection import SessionFactory
+from edgeproxy.listeners.http1 import Http1Session
+from edgeproxy.listeners.http2 import Http2Session
+from edgeproxy.listeners.session import Channel, Session
+from edgeproxy.listeners.tcp import TcpListener
+from edgeproxy.observe.access_log import AccessLog
+from edgeproxy.observe.counters import Counters
+from edgeproxy.origin.client import Origin
+from edgeproxy.runtime.sockets import Address, bind_all, close_all, name_of
+from edgeproxy.store.memory import MemoryStore
+from edgeproxy.tls.contexts import FrontContext
+
+log = logging.getLogger(__name__)
+
+
+def _to_stdout(lines: str) -> None:
+    sys.stdout.write(lines)
+    sys.stdout.flush()
+
+
+class PointOfPresence:
+    """A running edge: `start`, then `drain` if there is time, then `aclose` in every case.
+
+    `access_log_sink` takes batches of finished access-log lines, and may block.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Clock | None = None,
+        access_log_sink: Callable[[str], object] = _to_stdout,
+    ) -> None:
+        """Load certificates and trust anchors; raises `ConfigError` or `CertificateError`."""
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._limits = slices.limits(config)
+        self._sink = access_log_sink
+        self._front = FrontContext(
+            load_certificates(config, now=self._clock.now()), unknown_name=config.tls.unknown_sni
+        )
+        self.counters = Counters()
+        memory = config.cache.memory
+        self.store = MemoryStore(memory.size, memory.max_object)
+        self._origins = {
+            name: Origin(settings, identifier=config.pop.name, clock=self._clock)
+            for name, settings in slices.origin_settings(config).items()
+        }
+        self._sites = slices.compile_sites(config, self._origins)
+        self._sockets: list[socket.socket] = []
+        self._listeners: list[TcpListener] = []
+        self._stack = AsyncExitStack()
+        self.edge: Edge
+        self.https_addresses: list[Address] = []
+        self.http_addresses: list[Address] = []
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return sum(listener.connections for listener in self._listeners)
+
+    async def start(self) -> None:
+        """Bind every address and accept; all or nothing.
+
+        Raises:
+            UnavailableError: an address cannot be bound.
+        """
+        config = self._config
+        https = bind_all(slices.https_addresses(config))
+        self._stack.callback(close_all, https)
+        http = bind_all(slices.redirect_addresses(config))
+        self._stack.callback(close_all, http)
+        self.https_addresses = [name_of(sock) for sock in https]
+        self.http_addresses = [name_of(sock) for sock in http]
+        for origin in self._origins.values():
+            self._stack.push_async_callback(origin.aclose)
+        self.edge = self._make_edge()
+        self._stack.push_async_callback(self.edge.aclose)
+        await self._listen(https, self._sessions(self.edge), self._front)
+        if http:
+            redirect = redirect_application(self._sites, self.https_addresses[0][1])
+            await self._listen(http, self._sessions(redirect), None)
+
+    async def drain(self) -> bool:
+        """Accept nothing new and let what is in flight finish; False when time ran out."""
+        timeout = self._config.limits.drain_timeout
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each.drain(timeout)) for each in self._listeners]
+        return all(task.result() for task in tasks)
+
+    async def aclose(self) -> None:
+        """Stop everything at once."""
+        await self._stack.aclose()
+
+    def _make_edge(self) -> Edge:
+        config = self._config
+        access_log = None
+        if config.log.access.enabled:
+            access_log = AccessLog(
+                self._sink, slices.access_log_settings(config), counters=self.counters
+            )
+            self._stack.push_async_callback(access_log.aclose)
+        return Edge(
+            self._sites,
+            self.store,
+            pop=config.pop.name,
+            clock=self._clock,
+            counters=self.counters,
+            access_log=access_log,
+            settings=EdgeSettings(),
+        )
+
+    def _sessions(self, application: Application) -> SessionFactory:
+        clock, limits = self._clock, self._limits
+
+        def begin(channel: Channel, protocol: str) -> Session:
+            if protocol == "h2":
+                return Http2Session(channel, application, clock=clock, limits=limits)
+            return Http1Session(channel, application, clock, limits)
+
+        return begin
+
+    async def _listen(
+        self, sockets: list[socket.socket], sessions: SessionFactory, front: FrontContext | None
+    ) -> None:
+        listener = TcpListener(sessions, clock=self._clock, limits=self._limits, front=front)
+        self._listeners.append(listener)
+        self._stack.push_async_callback(listener.aclose)
+        await listener.start(sockets)
+
+
+def redirect_application(sites: Sites, https_port: int) -> RedirectToHttps:
+    """Return what answers plain HTTP for these sites."""
+    return RedirectToHttps(lambda host: sites.resolve(host) is not None, https_port)
+
+
+async def serve(config: Config, *, stop: asyncio.Event, announce: Callable[[str], object]) -> None:
+    """Run one point of presence until `stop` is set, then drain it."""
+    pop = PointOfPresence(config)
+    try:
+        await pop.start()
+        for host, port in pop.https_addresses:
+            announce(f"listening on https://{_shown(host)}:{port} (h2, http/1.1)")
+        for host, port in pop.http_addresses:
+            announce(f"listening on http://{_shown(host)}:{port} (redirects to https)")
+        gc.freeze()  # what start-up made lives as long as the process: no collection looks at it
+        await stop.wait()
+        announce("draining")
+        if not await pop.drain():
+            log.warning("drain_timeout passed with %d connections open", pop.connections)
+    finally:
+        await pop.aclose()
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,159 @@
+"""A real HTTP/2 client over TLS for scenarios: sockets, certificates, flow control, many streams.
+
+Built on the `h2` library, which shares no code with the product.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.exceptions
+import h2.settings
+
+Fields = list[tuple[str, str]]
+
+
+class StreamBroken(Exception):
+    """The stream was reset or its connection ended before the response was whole."""
+
+
+@dataclass
+class Reply:
+    """A response as it arrives; `begun` is set at its fields, `first_byte` at its first content."""
+
+    status: int = 0
+    fields: Fields = field(default_factory=list)
+    body: bytearray = field(default_factory=bytearray)
+    error_code: int | None = None
+    is_whole: bool = False
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    first_byte: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    stream_id: int = 0
+
+    def __getitem__(self, name: str) -> str:
+        return ", ".join(value for key, value in self.fields if key == name)
+
+    async def whole(self) -> "Reply":
+        async with asyncio.timeout(60):
+            await self.ended.wait()
+        if not self.is_whole:
+            raise StreamBroken(self.error_code)
+        return self
+
+
+class H2Client:
+    """One connection."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, authority: str
+    ) -> None:
+        self._reader, self._writer, self._authority = reader, writer, authority
+        config = h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
+        self.h2 = h2.connection.H2Connection(config)
+        self.replies: dict[int, Reply] = {}
+        self.is_over = asyncio.Event()
+        self.goaway: int | None = None
+        self.grants_windows = True
+
+    async def get(self, path: str, fields: Iterable[tuple[str, str]] = (), **more: str) -> Reply:
+        return await (self.send("GET", path, fields, **more)).whole()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        fields: Iterable[tuple[str, str]] = (),
+        *,
+        body: bytes = b"",
+        authority: str = "",
+    ) -> Reply:
+        stream_id = self.h2.get_next_available_stream_id()
+        head = [
+            (":method", method),
+            (":scheme", "https"),
+            (":authority", authority or self._authority),
+            (":path", path),
+            *fields,
+        ]
+        reply = self.replies[stream_id] = Reply(stream_id=stream_id)
+        self.h2.send_headers(stream_id, head, end_stream=not body)
+        if body:
+            self.h2.send_data(stream_id, body, end_stream=True)
+        self._flush()
+        return reply
+
+    def cancel(self, reply: Reply) -> None:
+        self.h2.reset_stream(reply.stream_id, 8)
+        self._flush()
+
+    def _flush(self) -> None:
+        if data := self.h2.data_to_send():
+            self._writer.write(data)
+
+    async def run(self) -> None:
+        try:
+            while data := await self._reader.read(65536):
+                for event in self.h2.receive_data(data):
+                    self._take(event)
+                self._flush()
+        except (ConnectionError, ssl.SSLError, h2.exceptions.ProtocolError):
+            pass
+        finally:
+            self.is_over.set()
+            for reply in self.replies.values():
+                reply.begun.set()
+                reply.ended.set()
+
+    def _take(self, event: h2.events.Event) -> None:
+        if isinstance(event, h2.events.ConnectionTerminated):
+            self.goaway = int(event.error_code or 0)
+            return
+        reply = self.replies.get(getattr(event, "stream_id", None) or 0)
+        if reply is None:
+            return
+        if isinstance(event, h2.events.ResponseReceived):
+            reply.fields = [(str(k), str(v)) for k, v in event.headers]
+            reply.status = int(reply[":status"])
+            reply.begun.set()
+        elif isinstance(event, h2.events.DataReceived):
+            reply.body += event.data
+            reply.first_byte.set()
+            if self.grants_windows:
+                self.h2.acknowledge_received_data(event.flow_controlled_length, reply.stream_id)
+        elif isinstance(event, h2.events.StreamEnded):
+            reply.is_whole = True
+            reply.ended.set()
+        elif isinstance(event, h2.events.StreamReset):
+            reply.error_code = int(event.error_code)
+            reply.begun.set()
+            reply.ended.set()
+
+
+@asynccontextmanager
+async def h2_client(port: int, ca_file: Path, *, name: str = "localhost", window: int = 2**24):
+    """Connect to a PoP on loopback and run the connection until the block ends."""
+    context = ssl.create_default_context(cafile=str(ca_file))
+    context.set_alpn_protocols(["h2"])
+    async with asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=context, server_hostname=name
+        )
+    client = H2Client(reader, writer, name)
+    client.h2.initiate_connection()
+    client.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
+    client.h2.increment_flow_control_window(2**30)
+    client._flush()
+    runner = asyncio.get_running_loop().create_task(client.run())
+    try:
+        yield client
+    finally:
+        writer.transport.abort()
+        async with asyncio.timeout(5):
+            await runner
