@@ -55,6 +55,7 @@ class Reply:
     pauses: dict[int, Barrier] = field(default_factory=dict)
     cut_after: int | None = None
     is_reset: bool = False
+    is_early: bool = False
     extra: bytes = b""
 
     def hold(self, barrier: Barrier) -> Self:
@@ -81,6 +82,11 @@ class Reply:
     def until_close(self) -> Self:
         """Announce no length: the content ends with the connection."""
         self.has_length, self.is_last = False, True
+        return self
+
+    def early(self) -> Self:
+        """Answer after the fields of the request, and never read its content."""
+        self.is_early = True
         return self
 
     def closing(self) -> Self:
@@ -134,11 +140,21 @@ class Route:
 
 
 class ScriptedOrigin:
-    """An async context manager; leaving it fails the test if something unscripted was asked."""
+    """An async context manager; leaving it fails the test if something unscripted was asked.
 
-    def __init__(self, tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1") -> None:
+    With `babble` it answers the first octet of anything with that, and closes.
+    """
+
+    def __init__(
+        self,
+        tls: ssl.SSLContext | None = None,
+        *,
+        host: str = "127.0.0.1",
+        babble: bytes | None = None,
+    ) -> None:
         self._tls = tls
         self._host = host
+        self._babble = babble
         self._routes: dict[tuple[str, str], Route] = {}
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -241,33 +257,44 @@ class ScriptedOrigin:
     async def _converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> None:
+        if self._babble is not None:
+            await reader.readexactly(1)
+            writer.write(self._babble)
+            return
         while True:
-            request = await read_request(reader, number)
+            head = await reader.readuntil(b"\r\n\r\n")
+            method, target, fields = _parsed(head)
+            route = self._routes.get((method, target))
+            reply = route.next() if route is not None else None
+            body = b"" if reply and reply.is_early else await _read_content(reader, fields)
+            request = ReceivedRequest(head, method, target, fields, body, number)
             self.received.append(request)
             self._changed.set()
-            route = self._routes.get((request.method, request.target))
-            if route is None:
-                self._unscripted.append(f"{request.method} {request.target}")
+            if reply is None:
+                self._unscripted.append(f"{method} {target}")
                 return
-            reply = route.next()
             if reply.before is not None:
-                await reply.before.passed()
-            if not await _play(reply, request, writer):
+                await _held(reply.before, reader)
+            if not await _play(reply, request, reader, writer):
+                return
+            if reply.is_early:
+                await reader.read()
                 return
 
 
-async def read_request(reader: asyncio.StreamReader, connection: int) -> ReceivedRequest:
-    """Read one request with its content, by Content-Length or chunks."""
-    head = await reader.readuntil(b"\r\n\r\n")
+def _parsed(head: bytes) -> tuple[str, str, list[Field]]:
     line, *rest = head[:-4].split(b"\r\n")
     method, target, _version = line.decode("latin-1").split(" ")
     fields = [(name, value.strip(b" ")) for name, _, value in (x.partition(b":") for x in rest)]
+    return method, target, fields
+
+
+async def _read_content(reader: asyncio.StreamReader, fields: list[Field]) -> bytes:
+    """Read the content by Content-Length or chunks."""
     lowered = [(name.lower(), value) for name, value in fields]
     if first(lowered, b"transfer-encoding") is not None:
-        body = await _read_chunks(reader)
-    else:
-        body = await reader.readexactly(int(first(lowered, b"content-length") or 0))
-    return ReceivedRequest(head, method, target, fields, body, connection)
+        return await _read_chunks(reader)
+    return await reader.readexactly(int(first(lowered, b"content-length") or 0))
 
 
 async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
@@ -279,14 +306,34 @@ async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
     return b"".join(chunks)
 
 
-async def _play(reply: Reply, request: ReceivedRequest, writer: asyncio.StreamWriter) -> bool:
+async def _held(barrier: Barrier, reader: asyncio.StreamReader) -> None:
+    """Wait for the barrier, or raise once the peer has gone."""
+    passed = asyncio.ensure_future(barrier.passed())
+    gone = asyncio.ensure_future(reader.read(1))
+    try:
+        await asyncio.wait({passed, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if gone.done():
+            assert not gone.result(), "this origin expects no pipelining"
+            raise ConnectionResetError
+    finally:
+        for task in (passed, gone):
+            task.cancel()
+        await asyncio.wait({passed, gone})
+
+
+async def _play(
+    reply: Reply,
+    request: ReceivedRequest,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+) -> bool:
     """Say the answer; return whether the connection goes on."""
     if not reply.is_raw:
         writer.write(_head(reply))
     has_content = reply.is_raw or (request.method != "HEAD" and reply.status not in {204, 304})
     for number, segment in enumerate(reply.segments if has_content else []):
         if number in reply.pauses:
-            await reply.pauses[number].passed()
+            await _held(reply.pauses[number], reader)
         if number == reply.cut_after:
             break
         writer.write(_chunk(segment) if reply.is_chunked else segment)
@@ -294,7 +341,7 @@ async def _play(reply: Reply, request: ReceivedRequest, writer: asyncio.StreamWr
         await settle(5)  # a segment of its own, not joined with the next one
     else:
         if len(reply.segments) in reply.pauses:
-            await reply.pauses[len(reply.segments)].passed()
+            await _held(reply.pauses[len(reply.segments)], reader)
         if reply.is_chunked and has_content and reply.cut_after is None:
             writer.write(b"0\r\n\r\n")
     if reply.cut_after is not None:
