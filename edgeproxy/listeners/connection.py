@@ -47,8 +47,9 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport
         self._session: Session | None = None
         self._began = registry.clock.monotonic()
-        self._paused_at = 0.0
         self._closing_at = 0.0
+        self._moved_at = 0.0  # while paused or closing: when the peer last took something
+        self._unmoved_bytes = 0
         self._is_lost = False
         self._is_peer_closed = False
         self._is_reading_wanted = True
@@ -89,7 +90,8 @@ class Connection(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         """Stop producing and, above the mark, stop reading: an answer needs room."""
         self.is_paused = True
-        self._paused_at = self._registry.clock.monotonic()
+        self._moved_at = self._registry.clock.monotonic()
+        self._unmoved_bytes = self.unsent_bytes
         self._pause()
 
     def resume_writing(self) -> None:
@@ -111,19 +113,25 @@ class Connection(asyncio.BufferedProtocol):
 
     # --- listeners.session.Channel --------------------------------------------------------------
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What the kernel has not taken; see `Channel`."""
+        return self._transport.get_write_buffer_size()
+
     def write(self, chunks: list[bytes | memoryview]) -> None:
         """Send; see `Channel`."""
-        if not self._is_lost:
+        if not self._is_lost and not self._closing_at:
             self._transport.write(b"".join(chunks))
 
     def close(self) -> None:
         """Close in order; see `Channel`."""
         if self._closing_at or self._is_lost:
             return
-        self._closing_at = self._registry.clock.monotonic()
+        self._closing_at = self._moved_at = self._registry.clock.monotonic()
         self._farewell()
         if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
+        self._unmoved_bytes = self.unsent_bytes
         self._resume()
 
     def abort(self) -> None:
@@ -147,12 +155,8 @@ class Connection(asyncio.BufferedProtocol):
         """Check the deadlines that belong to no protocol."""
         limits = self._registry.limits
         if self._closing_at:
-            if now - self._closing_at > limits.lingering_close_seconds and (
-                not self._transport.get_write_buffer_size()
-                or now - self._closing_at > limits.write_stall_seconds
-            ):
-                self._transport.abort()
-        elif self.is_paused and now - self._paused_at > limits.write_stall_seconds:
+            self._tick_closing(now)
+        elif self.is_paused and self._is_stuck(now, limits.write_stall_seconds):
             self._registry.refused("write_stall")
             self._transport.abort()
         elif self._session is not None:
@@ -160,6 +164,24 @@ class Connection(asyncio.BufferedProtocol):
         elif now - self._began > limits.tls_handshake_seconds:
             self._registry.refused("tls_handshake_timeout")
             self._transport.abort()
+
+    def _tick_closing(self, now: float) -> None:
+        """Wait for the peer to take the rest and to close, but not for ever."""
+        limits = self._registry.limits
+        patience = (
+            limits.write_stall_seconds if self.unsent_bytes else limits.lingering_close_seconds
+        )
+        slowest = limits.unsent_bytes_max / limits.minimum_rate_bytes_per_second
+        waited = now - self._closing_at
+        if self._is_stuck(now, patience) or waited > slowest + limits.write_stall_seconds:
+            self._transport.abort()
+
+    def _is_stuck(self, now: float, patience: float) -> bool:
+        """Whether the peer has taken nothing for so long; nothing new is written meanwhile."""
+        unsent = self.unsent_bytes
+        if unsent < self._unmoved_bytes:
+            self._unmoved_bytes, self._moved_at = unsent, now
+        return now - self._moved_at > patience
 
     def drain(self) -> None:
         """Finish what is in flight, then close."""
@@ -228,7 +250,7 @@ class TlsConnection(Connection):
         except TlsFault as fault:
             self._registry.refused("tls")
             log.debug("TLS with %s ended: %s", self.info.client, fault)
-            self._transport.close()
+            self.close()  # behind the alert, which no RST may overtake
             return
         if self._engine.is_peer_closed:
             self._on_peer_closed()
@@ -244,3 +266,8 @@ class TlsConnection(Connection):
 
     def _farewell(self) -> None:
         self._engine.shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Release everything, above all what OpenSSL holds, without waiting for the collector."""
+        super().connection_lost(exc)
+        vars(self).pop("_engine", None)

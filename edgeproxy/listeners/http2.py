@@ -10,7 +10,7 @@ import logging
 from typing import cast
 
 from edgeproxy.clock import Clock
-from edgeproxy.errors import ConnectionFault, DownstreamError, EdgeError
+from edgeproxy.errors import ConnectionFault, EdgeError
 from edgeproxy.http.application import Application
 from edgeproxy.http.messages import Body, FieldSection, Request, Response
 from edgeproxy.listeners.http2_exchange import Exchange, RequestContent
@@ -51,8 +51,8 @@ class Http2Session:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._now = clock.now()
-        self._monotonic = self._began = self._active_at = self._mid_block_since = clock.monotonic()
-        self._progress = Progress(limits)
+        self._monotonic = self._ticked_at = clock.monotonic()
+        self._progress = Progress(self._h2, limits, self._monotonic)
         self._turn: asyncio.Handle | None = None
         self._draining_since = 0.0
         self._is_shut = False
@@ -66,10 +66,8 @@ class Http2Session:
         if self._is_closed:
             return
         self._now = self._clock.now()
-        self._monotonic = self._active_at = self._clock.monotonic()
+        self._monotonic = self._clock.monotonic()
         self._h2.receive(data, self._monotonic)
-        if not self._h2.is_mid_block:
-            self._mid_block_since = self._monotonic
         self._pump()
         if self._h2.fault is not None:
             self._on_fault(self._h2.fault)
@@ -83,6 +81,8 @@ class Http2Session:
         """Finish what is in flight; see `Session`."""
         self._draining_since = self._draining_since or self._monotonic
         self._is_shut = True
+        for _, exchange in self._exchanges():
+            exchange.stop_content("connection_closed")
         self._close_if_done()
 
     def lost(self) -> None:
@@ -90,11 +90,10 @@ class Http2Session:
         self._is_closed = True
         if self._turn is not None:
             self._turn.cancel()
-        for stream in list(self._h2.streams.values()):
-            self.on_reset(stream)
-        self._h2.streams.clear()
+        self._h2.drop_all()
         for task in list(self._tasks):
-            task.cancel()
+            if not task.cancelling():  # a second cancellation would break into its cleaning up
+                task.cancel()
 
     def drain(self) -> None:
         """Announce the end; see `Session`."""
@@ -107,38 +106,28 @@ class Http2Session:
         """Check deadlines; see `Session`."""
         if self._is_closed:
             return
-        h2, limits = self._h2, self._limits
-        deadline = limits.headers_seconds if h2.requests else limits.preface_seconds
-        if h2.is_mid_block and now - self._mid_block_since > deadline:
-            h2.fail(ConnectionFault(codes.ENHANCE_YOUR_CALM, "preface or field block too slow"))
-        elif reason := self._progress.check(now, list(h2.streams.values()), self._sender):
+        h2 = self._h2
+        if reason := self._progress.overdue(now, self._channel.unsent_bytes):
             h2.fail(ConnectionFault(codes.ENHANCE_YOUR_CALM, reason))
-        elif not self._draining_since and (
-            now - self._began > limits.connection_age_seconds
-            or h2.requests >= limits.requests_per_connection_max
-            or (not h2.streams and now - self._active_at > limits.idle_seconds)
-        ):
-            self.drain()
-        elif (
-            self._draining_since
-            and not self._is_shut
-            and now - self._draining_since >= SHUTDOWN_GRACE_SECONDS
-        ):
+        elif not self._draining_since:
+            if self._progress.is_used_up(now):
+                self.drain()
+        elif not self._is_shut and now - self._draining_since >= SHUTDOWN_GRACE_SECONDS:
             self._is_shut = True
             h2.shut_down()
-        self._fail_slow_uploads()
+        for stream, exchange in self._exchanges():
+            if exchange.content is not None:
+                exchange.content.tick(now - self._ticked_at, stream.received_bytes, self._limits)
+        self._ticked_at = now
         self._flush()
         if h2.fault is not None:
             self._on_fault(h2.fault)
         else:
             self._close_if_done()
 
-    def _fail_slow_uploads(self) -> None:
-        """Give up on request content that somebody waits for and that does not come."""
-        for stream in list(self._h2.streams.values()):
-            exchange = cast("Exchange | None", stream.exchange)
-            if exchange is not None and exchange.content is not None:
-                exchange.content.tick(stream.received_bytes, self._limits)
+    def _exchanges(self) -> list[tuple[Stream, Exchange]]:
+        streams = self._h2.streams.values()
+        return [(each, cast("Exchange", each.exchange)) for each in streams if each.exchange]
 
     # --- wire.h2.connection.Sink ----------------------------------------------------------------
 
@@ -186,8 +175,7 @@ class Http2Session:
         exchange = cast("Exchange | None", stream.exchange)
         if exchange is None:
             return
-        if exchange.content is not None:
-            exchange.content.fail(DownstreamError(400, "stream_reset"))
+        exchange.stop_content("stream_reset")
         if exchange.task is not None:
             exchange.task.cancel()
         self._complete(stream, exchange, is_whole=False)
@@ -201,25 +189,21 @@ class Http2Session:
 
     async def _answer(self, stream: Stream, exchange: Exchange) -> None:
         """Produce one response, the slow way."""
-        response = await self._application.handle(exchange.request)
-        body = response.body
-        exchange.response = response
-        if self._is_gone(stream):
-            self._complete(stream, exchange, is_whole=False)
-            await _aclose(body)
-            return
-        if isinstance(body, bytes | memoryview):
-            self._respond(stream, exchange, response)
-            self._pump()
-            return
+        body: Body = b""
         try:
-            self._sender.start(stream, _block(response))
-            await self._stream(stream, exchange, body)
+            response = exchange.response = await self._application.handle(exchange.request)
+            body = response.body
+            if self._is_gone(stream):
+                self._complete(stream, exchange, is_whole=False)
+            elif isinstance(body, bytes | memoryview):
+                self._respond(stream, exchange, response)
+                self._pump()
+            else:
+                self._sender.start(stream, _block(response))
+                await self._stream(stream, exchange, body)
         except EdgeError as error:
             log.debug("response to %r broken off: %s", exchange.request.target, error)
             self._break_off(stream, exchange)
-        except asyncio.CancelledError:
-            raise
         except Exception:
             log.exception("response to %r broken off", exchange.request.target)
             self._break_off(stream, exchange)
@@ -269,6 +253,7 @@ class Http2Session:
         """Report the end of an exchange, once."""
         stream.exchange = None
         exchange.relieve()
+        exchange.stop_content("response_complete")
         if exchange.response is not None:
             self._application.completed(
                 exchange.request, exchange.response, stream.sent_bytes, is_whole=is_whole
@@ -297,7 +282,8 @@ class Http2Session:
 
     def _next_turn(self) -> None:
         self._turn = None
-        self._pump()
+        if not self._is_closed:
+            self._pump()
 
     def _settle(self) -> None:
         """Attend to streams that ended or that want more content."""
@@ -364,4 +350,7 @@ def _block(response: Response) -> bytes:
 async def _aclose(body: Body) -> None:
     close = getattr(body, "aclose", None)
     if close is not None:
-        await close()
+        try:
+            await close()
+        except Exception:
+            log.exception("the end of a response's content failed")

@@ -30,11 +30,24 @@ class Exchange:
         if self.relief is not None and not self.relief.done():
             self.relief.set_result(None)
 
+    def stop_content(self, reason: str) -> None:
+        """Let nobody wait for request content that will not come any more."""
+        if self.content is not None:
+            self.content.fail(DownstreamError(400, reason))
+
 
 class RequestContent:
     """Request content as an async iterator; `consumed(size)` is called for what was taken."""
 
-    __slots__ = ("_chunks", "_consumed", "_error", "_is_ended", "_starved_ticks", "_waiter")
+    __slots__ = (
+        "_chunks",
+        "_consumed",
+        "_error",
+        "_is_ended",
+        "_silent_seconds",
+        "_starved_seconds",
+        "_waiter",
+    )
 
     def __init__(self, consumed: Callable[[int], None]) -> None:
         self._chunks: deque[bytes] = deque()
@@ -42,30 +55,36 @@ class RequestContent:
         self._is_ended = False
         self._error: DownstreamError | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._starved_ticks = 0
+        self._silent_seconds = self._starved_seconds = 0.0
 
     def feed(self, data: bytes, *, is_end: bool) -> None:
-        """Add content as it arrives."""
+        """Add content as it arrives; none is kept once the reader was told of a failure."""
+        if self._error is not None:
+            return
         if data:
             self._chunks.append(data)
+        self._silent_seconds = 0.0
         self._is_ended = self._is_ended or is_end
         self._wake()
 
     def fail(self, error: DownstreamError) -> None:
-        """Let the reader know that the rest will not come."""
-        if not self._is_ended:
+        """Let the reader know that the rest will not come; what it has not read is dropped."""
+        if not self._is_ended and self._error is None:
             self._error = error
+            self._chunks.clear()
             self._wake()
 
-    def tick(self, received_bytes: int, limits: Limits) -> None:
-        """Count a second in which the reader waited for the peer; fail when it is too slow."""
+    def tick(self, seconds: float, received_bytes: int, limits: Limits) -> None:
+        """Count time in which the reader waited for the peer; fail when it is too slow."""
         if self._is_ended or self._waiter is None or self._waiter.done():
             return
-        self._starved_ticks += 1
-        if (
-            self._starved_ticks > limits.minimum_rate_after_seconds
-            and received_bytes < self._starved_ticks * limits.minimum_rate_bytes_per_second
-        ):
+        self._starved_seconds += seconds
+        self._silent_seconds += seconds
+        is_slow = (
+            self._starved_seconds > limits.minimum_rate_after_seconds
+            and received_bytes < self._starved_seconds * limits.minimum_rate_bytes_per_second
+        )
+        if is_slow or self._silent_seconds > limits.idle_seconds:
             self.fail(DownstreamError(408, "slow_content"))
 
     def __aiter__(self) -> "RequestContent":

@@ -15,6 +15,10 @@ class Channel(Protocol):
     info: ConnectionInfo
     is_paused: bool  # above the high-water mark: produce nothing until `Session.writable`
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How much of what was written still waits in this process for the peer to take it."""
+
     def write(self, chunks: list[bytes | memoryview]) -> None:
         """Send all chunks, in order; the list may be reused by the caller afterwards."""
 

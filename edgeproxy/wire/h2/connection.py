@@ -1,7 +1,7 @@
 """The server side of an HTTP/2 connection, without I/O (RFC 9113, RFC 9218).
 
 `receive` takes bytes and calls a `Sink`; what is to be sent collects in `sender.out`. The caller
-passes a monotonic `now`, which only the rate limits read. Push is never used (section 8.4).
+passes a monotonic `now`, which only rate limits and deadlines read. Push is never used (8.4).
 
 A peer's mistake on the connection ends it with GOAWAY (`is_failed` is then true and further input
 is ignored), one on a stream ends that stream with RST_STREAM. Frames that are cheap to send and

@@ -25,17 +25,18 @@ class FrameReader(ABC):
     `awaited` is the only type of frame that may come now, None for any: SETTINGS at first,
     CONTINUATION within a field block. A handler takes flags, stream id and payload; it raises
     `StreamFault`, which resets that stream, or `ConnectionFault`, which ends everything. `fault`
-    is what ended the connection; `active_at` when the last whole frame came.
+    is what ended the connection. `active_at` is when the last whole frame came, `mid_block_since`
+    since when a field block is begun and unfinished, 0.0 if there is none.
     """
 
-    __slots__ = ("_is_greeted", "_pending", "active_at", "awaited", "fault")
+    __slots__ = ("_is_greeted", "_pending", "active_at", "awaited", "fault", "mid_block_since")
 
     _handlers: ClassVar[dict[int, Handler]]
 
     def __init__(self) -> None:
         self.fault: ConnectionFault | None = None
         self.awaited: int | None = frames.SETTINGS
-        self.active_at = 0.0
+        self.active_at = self.mid_block_since = 0.0
         self._pending = b""
         self._is_greeted = False
 
@@ -48,9 +49,9 @@ class FrameReader(ABC):
         """Reset a stream for the peer's mistake."""
 
     @property
-    def is_mid_block(self) -> bool:
-        """Whether a preface or a field block is begun and unfinished: a deadline runs on it."""
-        return self.awaited is not None or self._pending[3:4] == _HEADERS_TYPE
+    def is_settled(self) -> bool:
+        """Whether the peer's preface is complete: its first SETTINGS came."""
+        return self.awaited != frames.SETTINGS
 
     def _read(self, data: bytes, now: float) -> None:
         """Take bytes of the peer."""
@@ -65,7 +66,11 @@ class FrameReader(ABC):
             return
         if end:
             self.active_at = now
-        self._pending = data[end:]
+        self._pending = rest = data[end:]
+        if self.awaited is None and rest[3:4] != _HEADERS_TYPE:
+            self.mid_block_since = 0.0
+        elif not self.mid_block_since:
+            self.mid_block_since = now
 
     def _take_preface(self, data: bytes) -> int:
         size = len(frames.PREFACE)
