@@ -7,6 +7,7 @@ was read, and is aborted, not drained, when the reader gives up. Decodes nothing
 """
 
 import asyncio
+import contextlib
 from typing import Final
 
 import aiohttp
@@ -60,6 +61,12 @@ class OriginContent:
         if not self._is_done:
             self._is_done = True
             abort(self._response)
+
+    def __del__(self) -> None:
+        # Nothing else would: aiohttp's response is held by the connection that it should release.
+        if not self._is_done:
+            with contextlib.suppress(RuntimeError):  # the loop is closed already
+                abort(self._response)
 
     async def _read(self) -> bytes:
         """Return the next piece, b"" at the proven end."""

@@ -13,7 +13,9 @@ socket, use `tests/support/upstream.py`, whose scripts read the same.
 """
 
 import asyncio
+import socket
 import ssl
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -274,7 +276,7 @@ class ScriptedOrigin:
                 self._unscripted.append(f"{method} {target}")
                 return
             if reply.before is not None:
-                await _held(reply.before, reader)
+                await _held(reply.before, None if reply.is_early else reader)
             if not await _play(reply, request, reader, writer):
                 return
             if reply.is_early:
@@ -306,8 +308,11 @@ async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
     return b"".join(chunks)
 
 
-async def _held(barrier: Barrier, reader: asyncio.StreamReader) -> None:
-    """Wait for the barrier, or raise once the peer has gone."""
+async def _held(barrier: Barrier, reader: asyncio.StreamReader | None) -> None:
+    """Wait for the barrier, or raise once the peer has gone (if it may be read from)."""
+    if reader is None:
+        await barrier.passed()
+        return
     passed = asyncio.ensure_future(barrier.passed())
     gone = asyncio.ensure_future(reader.read(1))
     try:
@@ -346,11 +351,18 @@ async def _play(
             writer.write(b"0\r\n\r\n")
     if reply.cut_after is not None:
         if reply.is_reset:
-            writer.transport.abort()
+            _reset(writer)
         return False
     writer.write(reply.extra)
     await writer.drain()
     return not reply.is_last
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Close so that the kernel sends RST, not FIN."""
+    at_once = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+    writer.transport.abort()
 
 
 def _head(reply: Reply) -> bytes:
