@@ -51,6 +51,7 @@ class Connection(asyncio.BufferedProtocol):
         self._moved_at = 0.0  # while paused or closing: when the peer last took something
         self._unmoved_bytes = 0
         self._is_lost = False
+        self._is_eof = False
         self._is_peer_closed = False
         self._is_reading_wanted = True
         self.is_paused = False
@@ -82,6 +83,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """Let the session finish what it owes before the connection is closed."""
+        self._is_eof = True
         if self._session is None or self._closing_at:
             return False
         self._on_peer_closed()
@@ -129,7 +131,9 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._closing_at = self._moved_at = self._registry.clock.monotonic()
         self._farewell()
-        if self._transport.can_write_eof() and not self._transport.is_closing():
+        if self._is_eof:
+            self._transport.close()  # nothing can come any more that an RST would answer
+        elif self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
         self._unmoved_bytes = self.unsent_bytes
         self._resume()

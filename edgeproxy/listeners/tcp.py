@@ -5,6 +5,7 @@ all connections; there is no timer per request.
 """
 
 import asyncio
+import logging
 import socket
 from collections import Counter
 
@@ -12,6 +13,8 @@ from edgeproxy.clock import Clock
 from edgeproxy.listeners.connection import Connection, SessionFactory, TlsConnection
 from edgeproxy.tls.contexts import FrontContext
 from edgeproxy.wire.limits import Limits
+
+log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 
@@ -45,10 +48,11 @@ class TcpListener:
         return len(self._connections)
 
     async def start(self, sockets: list[socket.socket]) -> None:
-        """Accept on bound sockets."""
+        """Accept on bound sockets, which stay the caller's: a server closes what it was given."""
         loop = asyncio.get_running_loop()
         for sock in sockets:
-            self._servers.append(await loop.create_server(self._accept, sock=sock, backlog=2048))
+            own = sock.dup()
+            self._servers.append(await loop.create_server(self._accept, sock=own, backlog=2048))
         self._ticker = loop.call_later(TICK_SECONDS, self._tick)
 
     def _accept(self) -> Connection:
@@ -57,10 +61,14 @@ class TcpListener:
         return TlsConnection(self, self._sessions, self._front)
 
     def _tick(self) -> None:
+        self._ticker = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
         now = self.clock.monotonic()
         for connection in list(self._connections):
-            connection.tick(now)
-        self._ticker = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
+            try:
+                connection.tick(now)
+            except Exception:  # one faulty session must not take everybody's deadlines away
+                log.exception("tick of %s failed", connection.info.client)
+                connection.abort()
 
     async def drain(self, timeout_seconds: float) -> bool:
         """Accept nothing new and let requests in flight finish; False when time ran out."""

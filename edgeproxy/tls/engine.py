@@ -79,6 +79,7 @@ class TlsEngine:
         except SSL.Error as error:
             self.drain()
             raise TlsFault(_reason(error)) from None
+        _lib.ERR_clear_error()  # a ticket that was not ours leaves its reason behind
         self.is_established = True
         self.drain()
         return True
