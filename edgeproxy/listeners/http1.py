@@ -24,7 +24,7 @@ from edgeproxy.listeners.http1_sender import SLICE_BYTES, Sender
 from edgeproxy.listeners.limits import Limits
 from edgeproxy.listeners.session import Channel
 from edgeproxy.wire.h1.encode import CONTINUE, encode_refusal
-from edgeproxy.wire.h1.head import HeadLimits, RequestHead
+from edgeproxy.wire.h1.head import RequestHead
 from edgeproxy.wire.h1.reader import RequestReader
 
 
@@ -49,21 +49,13 @@ class Http1Session:
         self._clock = clock
         self._limits = limits
         self._refused = refused
-        self._reader = RequestReader(
-            channel.info.scheme,
-            HeadLimits(
-                target_bytes_max=limits.target_bytes_max,
-                fields_bytes_max=limits.field_section_bytes_max,
-                fields_max=limits.fields_max,
-            ),
-        )
+        self._reader = RequestReader(channel.info.scheme, limits)
         self._exchange: Exchange | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._sender = Sender(channel)
         self._soon: asyncio.Handle | None = None
         self._requests = 0
         self._opened = self._since = clock.monotonic()
-        self._stalled_since: float | None = None
         self._is_reading = True
         self._is_draining = False
         self._is_closed = False
@@ -88,7 +80,6 @@ class Http1Session:
 
     def writable(self) -> None:
         """Produce again."""
-        self._stalled_since = None
         self._since = self._clock.monotonic()
         self._sender.writable()
         self._resume()
@@ -120,12 +111,12 @@ class Http1Session:
         """Check the deadline of whatever we wait for."""
         if self._is_closed:
             return
-        if self._channel.is_paused:
-            self._stalled_since = now if self._stalled_since is None else self._stalled_since
-            if now - self._stalled_since >= self._limits.write_stall_seconds:
-                self._abort()
+        if self._sender.is_reader_slow(now, self._limits):
+            self._refused("slow-reader")
+            self._abort()
             return
-        self._stalled_since = None
+        if self._channel.is_paused:
+            return  # we wait for the channel, not for a request
         if self._exchange is None:
             self._check_waiting(now - self._since)
         elif self._exchange.body is not None and self._exchange.body.is_too_slow(

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from edgeproxy.listeners.http1_exchange import Exchange
+from edgeproxy.listeners.limits import Limits
 from edgeproxy.listeners.session import Channel
 from edgeproxy.wire.h1.encode import Ending
 
@@ -21,12 +22,15 @@ _SLICES_PER_TURN = 4
 class Sender:
     """Collects output and hands it to the channel."""
 
-    __slots__ = ("_channel", "_out", "_waiter")
+    __slots__ = ("_channel", "_out", "_owing_since", "_sent", "_taken_before", "_waiter")
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._out: list[bytes | memoryview] = []
         self._waiter: asyncio.Future[None] | None = None
+        self._sent = 0
+        self._owing_since: float | None = None
+        self._taken_before = 0
 
     def put(self, data: bytes | memoryview) -> None:
         """Add to the next write."""
@@ -36,6 +40,7 @@ class Sender:
         """Write what was collected."""
         if self._out:
             out, self._out = self._out, []
+            self._sent += sum(map(len, out))
             self._channel.write(out)
 
     def discard(self) -> None:
@@ -46,6 +51,24 @@ class Sender:
         """Let a stream that waits go on."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def is_reader_slow(self, now: float, limits: Limits) -> bool:
+        """Whether the peer, since bytes wait for it, took less than the minimum rate.
+
+        Judged no sooner than a stall would be: a phone between two cells takes nothing for ten
+        seconds and then everything. Who takes nothing at all is the channel's to cut.
+        """
+        unsent = self._channel.unsent_bytes
+        if not unsent:
+            self._owing_since = None
+            return False
+        taken = self._sent - unsent
+        if self._owing_since is None:
+            self._owing_since, self._taken_before = now, taken
+        waited = now - self._owing_since
+        if waited < limits.write_stall_seconds:
+            return False
+        return taken - self._taken_before < waited * limits.minimum_rate_bytes_per_second
 
     def pump(self, exchange: Exchange) -> None:
         """Send of `exchange.rest` what the channel and one turn of the loop take."""

@@ -11,8 +11,8 @@ from edgeproxy.errors import DownstreamError
 from edgeproxy.http.messages import Request, Response
 from edgeproxy.wire.h1.chunked import ChunkedDecoder
 from edgeproxy.wire.h1.encode import LAST_CHUNK, encode_chunk
-from edgeproxy.wire.h1.head import HeadLimits
 from edgeproxy.wire.h1.reader import RequestReader
+from edgeproxy.wire.limits import Limits
 from tests.support.http1_session import Connection, response
 
 TOKENS = st.text("abcXYZ019!#$%&'*+-.^_`|~", min_size=1, max_size=12).map(str.encode)
@@ -57,7 +57,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 
 
 def read(pieces: list[bytes]) -> list[tuple[bytes, list[tuple[bytes, bytes]], bytes]]:
-    reader = RequestReader(b"https", HeadLimits())
+    reader = RequestReader(b"https", Limits())
     seen: list[tuple[bytes, list[tuple[bytes, bytes]], bytes]] = []
     for data in pieces:
         reader.feed(data)

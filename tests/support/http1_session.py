@@ -15,6 +15,7 @@ class FakeChannel:
     def __init__(self, *, scheme: bytes = b"https", pause_after: int | None = None) -> None:
         self.info = ConnectionInfo("192.0.2.1", scheme=scheme)
         self.is_paused = False
+        self.unsent_bytes = 0
         self.pause_after = pause_after
         self.writes: list[bytes] = []
         self.largest_write = 0
@@ -29,6 +30,8 @@ class FakeChannel:
         self.largest_write = max(self.largest_write, len(data))
         if self.pause_after is not None and len(data) >= self.pause_after:
             self.is_paused = True
+        if self.is_paused:
+            self.unsent_bytes += len(data)
 
     @property
     def sent(self) -> bytes:
@@ -156,6 +159,7 @@ class Connection:
     def drained(self) -> None:
         """Let the peer take everything that was written."""
         self.channel.is_paused = False
+        self.channel.unsent_bytes = 0
         self.session.writable()
 
     def tick_after(self, seconds: float) -> None:

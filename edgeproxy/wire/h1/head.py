@@ -6,29 +6,19 @@ disagree, and never sees content: it does not tell where in its input a message 
 bytes behind are a request that nobody has checked yet.
 """
 
-from dataclasses import dataclass
-
 import httptools
 
 from edgeproxy.errors import DownstreamError
 from edgeproxy.wire.h1.framing import Framing, framing_of
 from edgeproxy.wire.h1.grammar import FORBIDDEN, HEAD, REQUEST_LINE
 from edgeproxy.wire.h1.target import resolve
+from edgeproxy.wire.limits import Limits
 
 _METHOD_BYTES_MAX = 32  # the longest registered one, UPDATEREDIRECTREF, has 17
 _LINE_OVERHEAD = _METHOD_BYTES_MAX + len(b"  HTTP/1.1")
 _SPECIAL = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"))
 _NONE: tuple[bytes, ...] = ()
 _UNSEEN = frozenset((b"host", b"expect"))  # answered for here, not passed on as fields
-
-
-@dataclass(frozen=True, slots=True)
-class HeadLimits:
-    """What a head may measure, in bytes; RFC 9112 section 3 asks for 8000 in the first line."""
-
-    target_bytes_max: int = 8 * 1024
-    fields_bytes_max: int = 16 * 1024
-    fields_max: int = 128
 
 
 class RequestHead:
@@ -74,7 +64,7 @@ class RequestHead:
         return self.framing.is_chunked or bool(self.framing.content_length)
 
 
-def check_sizes(head: bytes, limits: HeadLimits) -> None:
+def check_sizes(head: bytes, limits: Limits) -> None:
     """Refuse a head, whole or begun, that is too large already.
 
     Raises:
@@ -87,11 +77,11 @@ def check_sizes(head: bytes, limits: HeadLimits) -> None:
         line = len(head)
     if line > limits.target_bytes_max + _LINE_OVERHEAD:
         raise DownstreamError(414, "target-size", close=True)
-    if len(head) - line > limits.fields_bytes_max:
+    if len(head) - line > limits.field_section_bytes_max:
         raise DownstreamError(431, "fields-size", close=True)
 
 
-def check_begun(head: bytes, limits: HeadLimits) -> None:
+def check_begun(head: bytes, limits: Limits) -> None:
     """Refuse an unfinished head that can become none that we accept.
 
     Raises:
@@ -105,7 +95,7 @@ def check_begun(head: bytes, limits: HeadLimits) -> None:
 class HeadParser:
     """Parses the heads of one connection, one whole head at a time."""
 
-    def __init__(self, scheme: bytes, limits: HeadLimits) -> None:
+    def __init__(self, scheme: bytes, limits: Limits) -> None:
         self._scheme = scheme
         self._limits = limits
         self._fields: list[tuple[bytes, bytes]] = []

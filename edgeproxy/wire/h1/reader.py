@@ -10,7 +10,8 @@ nothing is ever pulled again; the same bytes give the same values however they w
 
 from edgeproxy.errors import DownstreamError
 from edgeproxy.wire.h1.chunked import ChunkedDecoder
-from edgeproxy.wire.h1.head import HeadLimits, HeadParser, RequestHead, check_begun
+from edgeproxy.wire.h1.head import HeadParser, RequestHead, check_begun
+from edgeproxy.wire.limits import Limits
 
 # Section 2.2 asks for one; some clients send a CRLF behind every body.
 _EMPTY_LINES_MAX = 4
@@ -31,7 +32,7 @@ class RequestReader:
         "_scanned",
     )
 
-    def __init__(self, scheme: bytes, limits: HeadLimits) -> None:
+    def __init__(self, scheme: bytes, limits: Limits) -> None:
         self._limits = limits
         self._parser = HeadParser(scheme, limits)
         self._data = b""

@@ -5,8 +5,16 @@ import pytest
 
 from edgeproxy.errors import DownstreamError, UpstreamError
 from edgeproxy.http.messages import Request, Response
+from edgeproxy.listeners.http1 import Http1Session
 from edgeproxy.listeners.limits import Limits
-from tests.support.http1_session import Connection, Stream, response
+from tests.support.clock import ManualClock
+from tests.support.http1_session import (
+    Connection,
+    FakeApplication,
+    FakeChannel,
+    Stream,
+    response,
+)
 
 HELLO = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 LAST = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello"
@@ -734,18 +742,34 @@ async def test_unread_content_is_not_waited_for_long(connection: Connection) -> 
     assert connection.channel.is_closed
 
 
-async def test_a_peer_that_takes_nothing_is_cut_off() -> None:
+async def test_a_peer_that_takes_too_little_is_cut_off() -> None:
     connection = Connection(pause_after=1)
     connection.application.hits[b"/hit"] = response(bytes(1 << 20))
     connection.receive(get(b"/hit"))
     connection.tick_after(1)
-    connection.drained()
-    connection.tick_after(1)
-    connection.tick_after(59)
+    connection.drained()  # one slice is taken: at 1 KiB/s enough for 256 seconds
+    connection.tick_after(255)
     assert not connection.channel.is_aborted
-    connection.tick_after(1)
+    connection.tick_after(2)
     assert connection.channel.is_aborted
+    assert connection.refusals == ["slow-reader"]
     assert [ended[2] for ended in connection.application.ended] == [False]
+
+
+async def test_losing_a_paused_connection_wakes_nobody() -> None:
+    connection = Connection(limits=Limits(pipelined_requests_max=1))
+    connection.receive(get(b"/hit") * 3)
+    connection.session.writable()
+    connection.session.lost()
+    await connection.settle()
+    assert len(connection.application.requests) == 2
+
+
+async def test_refusals_need_not_be_heard() -> None:
+    channel = FakeChannel()
+    session = Http1Session(channel, FakeApplication(), ManualClock(), Limits())
+    session.receive(b"nonsense\r\n\r\n")
+    assert channel.is_closed
 
 
 async def test_a_slow_answer_is_not_the_client_s_fault(connection: Connection) -> None:

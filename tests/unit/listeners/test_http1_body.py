@@ -5,8 +5,8 @@ import pytest
 
 from edgeproxy.errors import DownstreamError
 from edgeproxy.listeners.http1_body import RequestBody
-from edgeproxy.wire.h1.head import HeadLimits
 from edgeproxy.wire.h1.reader import RequestReader
+from edgeproxy.wire.limits import Limits
 from tests.support.clock import ManualClock
 
 
@@ -14,7 +14,7 @@ class Fixture:
     """A body of ten bytes, or a chunked one, and what it asked of its connection."""
 
     def __init__(self, framing: bytes = b"content-length: 10") -> None:
-        self.reader = RequestReader(b"https", HeadLimits())
+        self.reader = RequestReader(b"https", Limits())
         self.reader.feed(b"POST / HTTP/1.1\r\nhost: a\r\n" + framing + b"\r\n\r\n")
         self.reader.next_head()
         self.clock = ManualClock()

@@ -6,6 +6,7 @@ from edgeproxy.errors import UpstreamError
 from edgeproxy.http.messages import ConnectionInfo, Request
 from edgeproxy.listeners.http1_exchange import Exchange
 from edgeproxy.listeners.http1_sender import SLICE_BYTES, Sender
+from edgeproxy.listeners.limits import Limits
 from edgeproxy.wire.h1.framing import NO_CONTENT
 from edgeproxy.wire.h1.head import RequestHead
 from tests.support.http1_session import FakeChannel, Stream, response
@@ -93,3 +94,23 @@ async def test_no_content_is_not_asked_for() -> None:
     stream = Stream(b"a")
     await Sender(channel).stream(begun(stream, method=b"HEAD"), stream)
     assert (stream.taken, stream.is_closed, channel.sent) == (0, True, b"")
+
+
+def test_a_reader_is_slow_if_it_takes_less_than_the_rate_for_a_minute() -> None:
+    channel = FakeChannel()
+    sender = Sender(channel)
+    limits = Limits(write_stall_seconds=60, minimum_rate_bytes_per_second=100)
+
+    def owe(unsent: int, now: float) -> bool:
+        channel.unsent_bytes = unsent
+        return sender.is_reader_slow(now, limits)
+
+    sender.put(bytes(50_000))
+    sender.flush()
+    assert not owe(20_000, 10)
+    assert not owe(20_000, 69)
+    assert not owe(14_000, 70)  # 6000 bytes in 60 seconds
+    assert owe(13_901, 71)
+    assert not owe(0, 72)
+    assert not owe(20_000, 73)
+    assert owe(20_000, 133)

@@ -2,18 +2,19 @@ import pytest
 
 from edgeproxy.errors import DownstreamError
 from edgeproxy.wire.h1.framing import CHUNKED, Framing
-from edgeproxy.wire.h1.head import HeadLimits, HeadParser, RequestHead, check_begun
+from edgeproxy.wire.h1.head import HeadParser, RequestHead, check_begun
+from edgeproxy.wire.limits import Limits
 
 
-def parse(head: bytes, limits: HeadLimits | None = None) -> RequestHead:
-    return HeadParser(b"https", limits or HeadLimits()).parse(head)
+def parse(head: bytes, limits: Limits | None = None) -> RequestHead:
+    return HeadParser(b"https", limits or Limits()).parse(head)
 
 
 def request(*lines: bytes, line: bytes = b"GET / HTTP/1.1", host: bytes = b"host: a") -> bytes:
     return b"\r\n".join([line, *filter(None, [host]), *lines, b"", b""])
 
 
-def status_of(head: bytes, limits: HeadLimits | None = None) -> int:
+def status_of(head: bytes, limits: Limits | None = None) -> int:
     with pytest.raises(DownstreamError) as caught:
         parse(head, limits)
     assert caught.value.close
@@ -29,7 +30,7 @@ def test_a_plain_request() -> None:
 
 
 def test_a_parser_serves_a_connection_whatever_came_before() -> None:
-    parser = HeadParser(b"https", HeadLimits())
+    parser = HeadParser(b"https", Limits())
     for lines in (
         [],
         [b"content-length: 3"],
@@ -125,7 +126,7 @@ def test_a_line_of_eight_thousand_octets_is_served() -> None:
 
 
 def test_sizes() -> None:
-    limits = HeadLimits(target_bytes_max=10, fields_bytes_max=40, fields_max=3)
+    limits = Limits(target_bytes_max=10, field_section_bytes_max=40, fields_max=3)
     assert parse(request(line=b"GET /123456789 HTTP/1.1"), limits).target == b"/123456789"
     assert status_of(request(line=b"GET /1234567890 HTTP/1.1"), limits) == 414
     assert status_of(request(line=b"GET /" + b"a" * 60 + b" HTTP/1.1"), limits) == 414
@@ -146,11 +147,11 @@ def test_sizes() -> None:
 )
 def test_what_can_become_no_head_is_not_waited_for(begun: bytes, status: int) -> None:
     with pytest.raises(DownstreamError) as caught:
-        check_begun(begun, HeadLimits())
+        check_begun(begun, Limits())
     assert caught.value.status == status
 
 
 def test_a_head_may_be_waited_for() -> None:
     whole = request(b"a: b", line=b"GET /" + b"a" * 8000 + b" HTTP/1.1")
     for end in range(0, len(whole), 7):
-        check_begun(whole[:end], HeadLimits())
+        check_begun(whole[:end], Limits())

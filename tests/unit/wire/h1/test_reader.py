@@ -1,8 +1,8 @@
 import pytest
 
 from edgeproxy.errors import DownstreamError
-from edgeproxy.wire.h1.head import HeadLimits
 from edgeproxy.wire.h1.reader import RequestReader
+from edgeproxy.wire.limits import Limits
 
 GET = b"GET /1 HTTP/1.1\r\nhost: a\r\n\r\n"
 POST = b"POST /2 HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello"
@@ -14,7 +14,7 @@ CHUNKED = (
 
 @pytest.fixture
 def reader() -> RequestReader:
-    return RequestReader(b"https", HeadLimits())
+    return RequestReader(b"https", Limits())
 
 
 def content_of(reader: RequestReader) -> bytes:
@@ -110,7 +110,7 @@ def test_a_refusal_in_the_content_is_final(reader: RequestReader) -> None:
 
 
 def test_an_endless_head_is_not_collected() -> None:
-    reader = RequestReader(b"https", HeadLimits())
+    reader = RequestReader(b"https", Limits())
     reader.feed(b"GET / HTTP/1.1\r\n")
 
     def send_forever() -> None:
