@@ -5,7 +5,7 @@ the next request as its response. A connection here ends instead on: anything re
 exchange or after its response (RFC 9112 section 9.2), a bare LF or a folded line among the fields
 (sections 2.2 and 5.2), a field section without end, or a storm of 1xx responses.
 
-Overrides the pool's private `_factory` and three public methods of `ResponseHandler`;
+Overrides the pool's private `_factory` and five public methods of `ResponseHandler`;
 `tests/unit/origin/test_connections.py` fails when they move. Interprets no field.
 """
 
@@ -13,6 +13,7 @@ import asyncio
 import functools
 import math
 import re
+import select
 import ssl
 import weakref
 from typing import Any, Final
@@ -63,6 +64,15 @@ class OriginConnection(ResponseHandler):
             return True
         return self._content is not None and self._content.is_eof()
 
+    def is_connected(self) -> bool:
+        """Tell whether the pool may use it again: aiohttp asks right before it does.
+
+        Octets that the kernel already holds for an idle connection, or the end of the stream, have
+        not reached `data_received` when the loop is busy. A TLS record of no consequence costs a
+        connection; believing stray octets would cost a response.
+        """
+        return super().is_connected() and not (self._is_used and self.is_idle and self._has_input())
+
     def set_response_params(self, **params: Any) -> None:  # noqa: ANN401  # aiohttp's, passed on
         """Begin an exchange: aiohttp calls this right before a request is written."""
         self._is_expecting = True
@@ -105,6 +115,18 @@ class OriginConnection(ResponseHandler):
         if exc is not None and self._content is not None and not self._content.is_eof():
             self._content.set_exception(fault("http_response_incomplete", "connection reset"))
         super().connection_lost(exc)
+
+    @property
+    def _is_used(self) -> bool:
+        return self._content is not None
+
+    def _has_input(self) -> bool:
+        socket = self.transport.get_extra_info("socket") if self.transport is not None else None
+        if socket is None:
+            return False
+        poll = select.poll()
+        poll.register(socket.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def _inspect(self, data: bytes) -> None:
         """Refuse line ends that other parsers read differently, which is how responses split.

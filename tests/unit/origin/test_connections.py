@@ -8,7 +8,7 @@ from aiohttp.client_proto import ResponseHandler
 from edgeproxy.errors import UpstreamError
 from edgeproxy.origin.connections import INFORMATIONAL_MAX, OriginConnection, OriginConnector
 from edgeproxy.origin.settings import OriginSettings
-from tests.support.barrier import Barrier
+from tests.support.barrier import Barrier, settle
 from tests.support.origin import ScriptedOrigin
 from tests.support.outbound import content_of, origin_client, outbound
 
@@ -152,3 +152,20 @@ async def test_a_large_content_behind_small_fields_is_no_large_section(origin):
     client = origin_client(origin.settings(response_section_bytes_max=100))
     assert await content_of(await client.fetch(outbound())) == body
     await client.aclose()
+
+
+async def test_octets_that_the_kernel_still_holds_are_nobodys_response(origin, client):
+    origin.on("GET", "/").raw(OK)
+    assert await content_of(await client.fetch(outbound())) == b"hi"
+    for writer in origin._open:
+        writer.write(EVIL)  # sent at once; our loop does not run before the next request
+    assert await content_of(await client.fetch(outbound())) == b"hi"
+    assert origin.connections == 2
+
+
+async def test_a_post_is_not_sent_to_a_connection_that_has_just_ended(origin, client):
+    origin.on("POST", "/").reply()
+    await client.fetch(outbound("POST"))
+    origin.hang_up()
+    await settle(3)
+    assert (await client.fetch(outbound("POST"))).status == 200
