@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import pytest
-from hypothesis import find, given, settings
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from edgeproxy.cache.freshness import corrected_initial_age, freshness_of
@@ -180,12 +180,13 @@ def refused_by_client(answer, asks, *, elapsed, took):
 
 # --- what is generated ---
 
-seconds = st.integers(0, 200)
-maybe = st.none() | seconds
+# Mostly absent and from a small range: rules meet only where few others interfere.
+seconds = st.integers(0, 60)
+maybe = st.none() | st.none() | seconds
 FLAGS = ["no-store", "no-cache", "private", "public", "must-revalidate", "proxy-revalidate"]
 said = st.builds(
     Said,
-    st.frozensets(st.sampled_from(FLAGS), max_size=2),
+    st.just(frozenset()) | st.frozensets(st.sampled_from(FLAGS), max_size=2),
     maybe,
     maybe,
     maybe,
@@ -193,12 +194,12 @@ said = st.builds(
 )
 answers = st.builds(
     Answer,
-    status=st.sampled_from([200, 200, 200, 203, 204, 206, 301, 302, 304, 404, 410, 500, 503, 599]),
+    status=st.sampled_from([200] * 12 + [203, 204, 206, 301, 302, 304, 404, 410, 500, 503, 599]),
     general=said,
-    targeted=st.just(Said()) | said,
-    date=st.none() | st.integers(-100, 50),
-    expires=st.none() | st.integers(-100, 200) | st.sampled_from(["0", "soon"]),
-    last_modified=st.none() | st.integers(-3000, 0),
+    targeted=st.just(Said()) | st.just(Said()) | said,
+    date=st.none() | st.integers(-30, 20),
+    expires=st.none() | st.none() | st.integers(-30, 60) | st.sampled_from(["0", "soon"]),
+    last_modified=st.none() | st.integers(-600, 0),
     age=maybe,
     etag=st.none() | st.sampled_from(['"1"', 'W/"2"']),
     vary=st.sampled_from([(), (), (), ("Foo",), ("Foo", "*"), ("*",)]),
@@ -242,6 +243,7 @@ def store(answer, asked, *, took=0, policy=TRANSPARENT):
     )
 
 
+@settings(max_examples=500)
 @given(answers, asks, asks, seconds, st.integers(0, 20))
 def test_nothing_forbidden_is_reused(answer, asked, then, elapsed, took):
     stored = store(answer, asked, took=took)
@@ -258,6 +260,7 @@ def test_nothing_forbidden_is_reused(answer, asked, then, elapsed, took):
         assert stored.current_age(NOW + elapsed) == model_age(answer, elapsed, took)
 
 
+@settings(max_examples=500)
 @given(answers, asks, seconds, st.integers(0, 20))
 def test_what_may_be_reused_is(answer, asked, elapsed, took):
     """The other direction: a cache that never reuses anything would forbid nothing wrongly."""
@@ -406,5 +409,7 @@ def test_the_generators_reach_every_outcome(outcome):
     find(
         st.tuples(answers, asks, asks, seconds),
         is_reached,
-        settings=settings(max_examples=5000, derandomize=True, database=None),
+        settings=settings(
+            max_examples=5000, derandomize=True, database=None, phases=[Phase.generate]
+        ),
     )
