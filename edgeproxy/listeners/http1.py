@@ -155,7 +155,7 @@ class Http1Session:
 
     def _next_head(self) -> RequestHead | None:
         try:
-            while self._reader.next_content():
+            while self._reader.is_in_content and self._reader.next_content():
                 pass  # what nobody wanted of the request before
             head = None if self._reader.is_in_content else self._reader.next_head()
         except DownstreamError as fault:

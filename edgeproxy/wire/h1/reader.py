@@ -101,6 +101,8 @@ class RequestReader:
             raise
 
     def _next_head(self) -> RequestHead | None:
+        if not self._data:
+            return None
         if self._data.startswith(b"\r\n", self._position):
             self._skip_empty_lines()
         data, start = self._data, self._position
