@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-KeyKind = Literal["ecdsa", "rsa", "weak-rsa"]
+KeyKind = Literal["ecdsa", "rsa", "weak-rsa", "secp256k1"]
 
 
 def now() -> datetime:
@@ -29,6 +29,8 @@ def now() -> datetime:
 def new_key(kind: KeyKind = "ecdsa") -> Key:
     if kind == "ecdsa":
         return ec.generate_private_key(ec.SECP256R1())
+    if kind == "secp256k1":  # long enough, but TLS 1.3 has no signatures on it
+        return ec.generate_private_key(ec.SECP256K1())
     return rsa.generate_private_key(65537, 2048 if kind == "rsa" else 1024)
 
 

@@ -1,0 +1,225 @@
+"""Tests for edgeproxy/tls/contexts.py."""
+
+import asyncio
+import dataclasses
+
+import pytest
+from OpenSSL import SSL
+
+from edgeproxy.errors import CertificateError
+from edgeproxy.tls.contexts import FrontContext
+from edgeproxy.tls.identity import load_identity
+from edgeproxy.tls.parameters import TlsParameters
+from tests.support.ca import LocalCa, new_key
+from tests.support.handshake import client_context, connected, is_resumed, read_tickets
+
+
+@pytest.fixture
+def ca(tmp_path):
+    return LocalCa(tmp_path)
+
+
+@pytest.fixture
+def identity(ca):
+    def make(*names, key="ecdsa"):
+        leaf = ca.intermediate(f"intermediate {len(names)}").issue(*names, key=key)
+        return load_identity(leaf.chain_path, leaf.key_path, name=names[0])
+
+    return make
+
+
+def shown(front, name=None, **chosen):
+    """Return the names of the certificate that a client is shown, and of the identity."""
+    server = front.new_connection()
+    client = connected(server, name=name, **chosen)
+    became = front.identity_of(server)
+    assert client.get_peer_certificate(as_cryptography=True) == became.leaf
+    return became.name
+
+
+def test_the_server_name_selects_the_identity(identity):
+    front = FrontContext([identity("a.test"), identity("b.test", "*.b.test")])
+    assert shown(front, "a.test") == "a.test"
+    assert shown(front, "B.Test") == "b.test"
+    assert shown(front, "x.b.test") == "b.test"
+    assert shown(front, "x.b.test.") == "b.test"
+
+
+def test_exact_names_come_before_wildcards(identity):
+    front = FrontContext([identity("*.a.test"), identity("x.a.test")])
+    assert shown(front, "x.a.test") == "x.a.test"
+    assert shown(front, "y.a.test") == "*.a.test"
+
+
+def test_the_first_identity_of_a_name_wins(identity):
+    front = FrontContext([identity("a.test"), identity("b.test", "a.test")])
+    assert shown(front, "a.test") == "a.test"
+
+
+@pytest.mark.parametrize("name", ["c.test", "x.y.b.test", "b", None])
+def test_an_unknown_name_gets_the_default(identity, name):
+    front = FrontContext([identity("a.test"), identity("*.b.test")])
+    assert shown(front, name) == "a.test"
+
+
+@pytest.mark.parametrize(
+    ("name", "alert"), [("c.test", "unrecognized name"), (None, "missing extension")]
+)
+def test_an_unknown_name_can_be_refused(identity, name, alert, capfd):
+    front = FrontContext([identity("a.test")], unknown_name="reject")
+    assert shown(front, "a.test") == "a.test"
+    with pytest.raises(SSL.Error, match=alert):
+        connected(front.new_connection(), name=name)
+    assert shown(front, "a.test") == "a.test"
+    assert capfd.readouterr().err == ""
+
+
+def test_the_chain_is_sent_and_verifies(ca, identity):
+    front = FrontContext([identity("a.test")])
+    assert shown(front, "a.test", context=client_context(ca.path)) == "a.test"
+
+
+@pytest.mark.parametrize("key", ["ecdsa", "rsa"])
+def test_both_kinds_of_key(identity, key):
+    assert shown(FrontContext([identity("a.test", key=key)]), "a.test") == "a.test"
+
+
+def test_protocols_are_negotiated_in_our_order(identity):
+    front = FrontContext([identity("a.test")])
+    server = front.new_connection()
+    connected(server, name="a.test", protocols=[b"http/1.1", b"h2"])
+    assert server.get_alpn_proto_negotiated() == b"h2"
+    with pytest.raises(SSL.Error, match="no application protocol"):
+        connected(front.new_connection(), name="a.test", protocols=[b"spdy/3"])
+    alone = FrontContext([identity("a.test")], parameters=TlsParameters(protocols=(b"http/1.1",)))
+    with pytest.raises(SSL.Error, match="no application protocol"):
+        connected(alone.new_connection(), protocols=[b"h2"])
+
+
+def test_a_replaced_identity_is_shown_to_new_connections_only(identity):
+    old, new = identity("a.test"), identity("a.test", "b.test")
+    front = FrontContext([old])
+    running = front.new_connection()
+    client = connected(running, name="a.test")
+    front.replace([new])
+    assert front.identities == (new,)
+    server = front.new_connection()
+    connected(server, name="a.test")
+    assert front.identity_of(server) is new
+    assert front.identity_of(running) is old
+    read_tickets(client, running)
+
+
+def test_a_connection_in_the_middle_of_its_handshake_survives_a_replacement(identity):
+    front = FrontContext([identity("a.test")])
+    server = front.new_connection()
+    front.replace([identity("a.test", "b.test")])
+    connected(server, name="a.test")
+
+
+def test_a_bad_replacement_changes_nothing(identity):
+    good = identity("a.test")
+    front = FrontContext([good])
+    bad = dataclasses.replace(good, key=new_key())
+    with pytest.raises(CertificateError, match=r"identity 'a\.test': OpenSSL refuses"):
+        front.replace([bad])
+    with pytest.raises(CertificateError, match="at least one"):
+        front.replace([])
+    assert front.identities == (good,)
+    assert shown(front, "a.test") == "a.test"
+
+
+def test_identity_of_a_connection_that_has_not_begun(identity):
+    front = FrontContext([identity("a.test")])
+    with pytest.raises(LookupError):
+        front.identity_of(front.new_connection())
+
+
+def test_sessions_are_resumed_and_also_over_a_rotation(identity):
+    front = FrontContext([identity("a.test")])
+    context = client_context()
+
+    def again(session=None):
+        server = front.new_connection()
+        client = connected(server, name="a.test", context=context, session=session)
+        read_tickets(client, server)
+        return client
+
+    first = again()
+    assert not is_resumed(first)
+    second = again(first.get_session())
+    assert is_resumed(second)
+    front.replace([identity("a.test", "b.test")])
+    assert is_resumed(again(second.get_session()))
+
+
+def test_a_session_of_another_front_is_not_resumed(identity):
+    mine = identity("a.test")
+    one, other = FrontContext([mine]), FrontContext([mine])
+    context = client_context()
+    server = one.new_connection()
+    client = connected(server, context=context)
+    read_tickets(client, server)
+    assert not is_resumed(
+        connected(other.new_connection(), context=context, session=client.get_session())
+    )
+
+
+def stapled(front, *, wants_staple=True):
+    """Return what an OCSP-asking client is handed."""
+    received = []
+    context = client_context()
+    context.set_ocsp_client_callback(lambda _connection, staple, _data: not received.append(staple))
+    connected(front.new_connection(), context=context, wants_staple=wants_staple)
+    return received
+
+
+def test_without_a_staple_none_is_sent(identity):
+    assert stapled(FrontContext([identity("a.test")])) == [b""]
+
+
+def test_what_openssl_takes_for_no_staple_does_not_break_the_handshake(identity):
+    # Since OpenSSL 3.6 a staple that does not parse is dropped silently.
+    mine = dataclasses.replace(identity("a.test"), staple=b"not an OCSP response")
+    front = FrontContext([mine])
+    assert stapled(front) == [b""]
+    assert stapled(front, wants_staple=False) in ([], [b""])
+
+
+async def test_over_a_real_socket_with_the_standard_library(ca, identity):
+    """The front's connection driven by hand against `ssl` as an independent client."""
+    front = FrontContext([identity("a.test")])
+
+    async def serve(reader, writer):
+        connection = front.new_connection()
+        while True:
+            try:
+                connection.do_handshake()
+                break
+            except SSL.WantReadError:
+                _flush(connection, writer)
+                connection.bio_write(await reader.read(65536))
+        connection.send(b"hello")
+        _flush(connection, writer)
+        await writer.drain()
+        writer.close()
+
+    context = ca.client_context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=context, server_hostname="a.test"
+        )
+        assert await reader.readexactly(5) == b"hello"
+        assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
+        assert writer.get_extra_info("ssl_object").version() == "TLSv1.3"
+        writer.close()
+
+
+def _flush(connection, writer):
+    try:
+        while True:
+            writer.write(connection.bio_read(65536))
+    except SSL.WantReadError:
+        pass

@@ -1,0 +1,161 @@
+"""Tests for edgeproxy/tls/material.py."""
+
+import os
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from edgeproxy.errors import CertificateError
+from edgeproxy.tls.material import (
+    check_chain,
+    check_validity,
+    read_chain,
+    read_key,
+    subject_names,
+)
+from tests.support.ca import LocalCa, certificate_pem, key_pem, new_key, now
+
+
+@pytest.fixture
+def ca(tmp_path):
+    return LocalCa(tmp_path)
+
+
+@pytest.fixture
+def leaf(ca):
+    return ca.issue("A.Test", "*.b.test", "127.0.0.1", "::1")
+
+
+@pytest.mark.parametrize("kind", ["ecdsa", "rsa"])
+def test_what_was_written_is_read(ca, kind):
+    leaf = ca.intermediate().issue("a.test", key=kind)
+    assert read_chain(leaf.chain_path) == leaf.chain
+    assert len(leaf.chain) == 2
+    assert read_key(leaf.key_path).public_key() == leaf.certificate.public_key()
+
+
+@pytest.mark.parametrize("read", [read_chain, read_key])
+def test_files_that_cannot_be_read(tmp_path, read):
+    with pytest.raises(CertificateError, match=r"absent\.pem: no such file"):
+        read(tmp_path / "absent.pem")
+    with pytest.raises(CertificateError, match="a directory, not a file"):
+        read(tmp_path)
+    with pytest.raises(CertificateError, match="cannot be read"):
+        read(tmp_path / ("x" * 300))
+    large = tmp_path / "large.pem"
+    large.write_bytes(bytes(300_000))
+    with pytest.raises(CertificateError, match=r"large\.pem: larger than any"):
+        read(large)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_files_without_permission(leaf):
+    leaf.key_path.chmod(0)
+    with pytest.raises(CertificateError, match=r"key\.pem: not readable by this user"):
+        read_key(leaf.key_path)
+
+
+@pytest.mark.parametrize("damage", [b"", b"hello", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
+def test_files_that_are_no_pem(tmp_path, damage):
+    path = tmp_path / "damaged.pem"
+    path.write_bytes(damage)
+    with pytest.raises(CertificateError, match=r"damaged\.pem: holds no valid certificate"):
+        read_chain(path)
+    with pytest.raises(CertificateError, match=r"damaged\.pem: holds no valid private key"):
+        read_key(path)
+
+
+def test_files_that_were_cut_short(leaf):
+    for path, read in ((leaf.chain_path, read_chain), (leaf.key_path, read_key)):
+        path.write_bytes(path.read_bytes()[:100])
+        with pytest.raises(CertificateError, match="holds no valid"):
+            read(path)
+
+
+def test_files_that_were_swapped(leaf):
+    with pytest.raises(CertificateError, match="holds no valid certificate"):
+        read_chain(leaf.key_path)
+    with pytest.raises(CertificateError, match="holds no valid private key"):
+        read_key(leaf.chain_path)
+
+
+def written(tmp_path, data):
+    path = tmp_path / "written.pem"
+    path.write_bytes(data)
+    return path
+
+
+def test_an_encrypted_key(tmp_path):
+    with pytest.raises(CertificateError, match="encrypted; store it without a password"):
+        read_key(written(tmp_path, key_pem(new_key(), b"secret")))
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        (new_key("weak-rsa"), "a weak key, RSA with 1024 bits; at least 2048"),
+        (ec.generate_private_key(ec.SECP224R1()), "a weak key, on the curve secp224r1"),
+        (ed25519.Ed25519PrivateKey.generate(), "neither ECDSA nor RSA"),
+    ],
+)
+def test_keys_that_browsers_refuse(tmp_path, key, message):
+    with pytest.raises(CertificateError, match=message):
+        read_key(written(tmp_path, key_pem(key)))
+
+
+def test_dates(ca, leaf):
+    check_validity(leaf.chain, now(), leaf.chain_path)
+    with pytest.raises(CertificateError, match=r"fullchain\.pem: certificate 'CN=A.Test' expired"):
+        check_validity(leaf.chain, now() + timedelta(days=31), leaf.chain_path)
+    with pytest.raises(CertificateError, match="is not valid before"):
+        check_validity(leaf.chain, now() - timedelta(days=2), leaf.chain_path)
+
+
+def test_an_expired_intermediate_is_named(ca):
+    leaf = ca.intermediate().issue("a.test", days=1000)
+    with pytest.raises(CertificateError, match="'CN=test intermediate' expired"):
+        check_validity(leaf.chain, now() + timedelta(days=400), leaf.chain_path)
+
+
+def test_the_order_of_the_chain(ca):
+    leaf = ca.intermediate().issue("a.test")
+    check_chain((*leaf.chain, ca.certificate), leaf.chain_path)
+    with pytest.raises(CertificateError, match=r"wrong order: .*'CN=a.test' is not issued by"):
+        check_chain((leaf.chain[0], ca.certificate), leaf.chain_path)
+    with pytest.raises(CertificateError, match="wrong order"):
+        check_chain(leaf.chain[::-1], leaf.chain_path)
+
+
+class Sha1Signed:
+    """What OpenSSL no longer lets a test create."""
+
+    signature_hash_algorithm = hashes.SHA1()
+    subject = x509.Name([])
+
+
+def test_a_leaf_with_a_broken_signature_hash(tmp_path):
+    with pytest.raises(CertificateError, match="broken hash"):
+        check_chain((Sha1Signed(),), tmp_path / "a.pem")
+
+
+def test_names_of_a_leaf(ca, leaf):
+    assert subject_names(leaf.certificate) == ("a.test", "*.b.test", "127.0.0.1", "::1")
+    assert subject_names(ca.issue().certificate) == ()
+
+
+def test_several_certificates_in_one_file(tmp_path, ca, leaf):
+    path = written(tmp_path, certificate_pem(leaf.certificate) + certificate_pem(ca.certificate))
+    assert read_chain(path) == (leaf.certificate, ca.certificate)
+
+
+def test_traditional_key_formats_are_read(tmp_path):
+    key = new_key("rsa")
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+    assert read_key(written(tmp_path, pem)).public_key() == key.public_key()
