@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from edgeproxy.cache.policy import CachePolicy
 from edgeproxy.cache.stored import StoredResponse
 from edgeproxy.cache.vary import matches
-from edgeproxy.http.directives import Directives, parse_cache_control
+from edgeproxy.http.directives import NONE, Directives, parse_cache_control
 from edgeproxy.http.messages import Request
 
 STALE_IF_ERROR_STATUSES = frozenset({500, 502, 503, 504})
@@ -95,14 +95,15 @@ def may_serve_stale_on_error(stored: StoredResponse, now: float) -> bool:
 
 def _most_recent(candidates: Sequence[StoredResponse], request: Request) -> StoredResponse | None:
     """Return the matching response with the latest Date (section 4), the later one of equals."""
+    if len(candidates) == 1:
+        return candidates[0] if matches(candidates[0], request.fields) else None
     selected = [stored for stored in candidates if matches(stored, request.fields)]
-    if not selected:
-        return None
-    return max(selected, key=lambda stored: (stored.date_value, stored.response_time))
+    return max(selected, key=lambda stored: (stored.date_value, stored.response_time), default=None)
 
 
 def _directives(request: Request) -> Directives:
-    return parse_cache_control(value for name, value in request.fields if name == b"cache-control")
+    values = [value for name, value in request.fields if name == b"cache-control"]
+    return parse_cache_control(values) if values else NONE
 
 
 def _refuses(request: Request, stored: StoredResponse, now: float) -> bool:

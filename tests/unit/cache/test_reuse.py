@@ -38,6 +38,8 @@ def test_reasons_to_forward():
     assert ask(stored, policy=CachePolicy(may_store=False)) == Forward("bypass")
     variant = keep(cache_control="max-age=60", vary="Foo", request=get(foo="1"))
     assert ask(variant) == Forward("vary-miss")
+    another = keep(cache_control="max-age=60", vary="Foo", request=get(foo="2"))
+    assert ask(variant, another) == Forward("vary-miss")
 
 
 def test_the_most_recent_of_several_is_chosen():
