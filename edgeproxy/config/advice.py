@@ -77,14 +77,11 @@ def _extension_only(
     loc: Loc, kind: PolicyKind, options: PolicyOptions, rule: Rule
 ) -> Iterator[Finding]:
     """An extension says nothing about who may see a page: `/account/x.css` has one too."""
-    if kind in ("pass", "transparent") and options.edge_ttl == "origin":
+    if kind == "versioned" or options.edge_ttl == "origin":
         return
     for pattern in rule.path:
-        if (
-            pattern.segments[0] is None
-            and not _names_a_version(pattern)
-            and pattern.source != "/**"
-        ):
+        is_anywhere = pattern.segments[0] is None and pattern.source != "/**"
+        if is_anywhere and not _names_a_version(pattern):
             yield Finding(
                 (*loc, "path"),
                 f"{pattern.source!r} gives a lifetime to a file's ending anywhere in the site, "

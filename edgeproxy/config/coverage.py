@@ -68,6 +68,8 @@ def _segments_cover(earlier: tuple[Segment, ...], later: tuple[Segment, ...]) ->
 
 
 def _segment_covers(earlier: tuple[Token, ...], later: tuple[Token, ...]) -> bool:
+    if [token.kind for token in earlier] == ["star"]:
+        return True
     words = _token_words(later)
     if len(words) > _SPELLINGS_MAX:
         return earlier == later

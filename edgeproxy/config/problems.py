@@ -5,7 +5,7 @@ nearest valid name. Never decides by itself that something is wrong.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -56,9 +56,12 @@ def _is_consequence(loc: Loc, detail: ErrorDetails, misspelt: set[Loc], others: 
     """Tell whether another problem explains this one: one fault is reported once."""
     if detail["type"] == "missing":
         return loc in misspelt
-    if detail["type"] == "too_short":  # the items are there, but each is wrong
-        return any(other[: len(loc)] == loc and other != loc for other in others)
-    return False
+    return is_only_of_items(loc, detail["type"], others)
+
+
+def is_only_of_items(loc: Loc, kind: str, others: Iterable[Loc]) -> bool:
+    """Tell whether a list is called too short because its items are wrong, each for itself."""
+    return kind == "too_short" and any(len(o) > len(loc) and o[: len(loc)] == loc for o in others)
 
 
 def _problem(loc: Loc, detail: ErrorDetails, document: Document) -> Problem:

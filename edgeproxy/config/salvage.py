@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from edgeproxy.config.document import Document, nearest
 from edgeproxy.config.locate import Loc
-from edgeproxy.config.problems import names_at, real_loc
+from edgeproxy.config.problems import is_only_of_items, names_at, real_loc
 from edgeproxy.config.schema import Config
 
 # Each round cuts at least one value; beyond this the file is so wrong that the rest can wait.
@@ -54,7 +54,10 @@ class Salvage:
         """Remove every faulty value, or its table where a key is missing."""
         missing = {loc for loc, kind in faults if kind == "missing"}
         doomed: set[Loc] = set()
+        everywhere = [loc for loc, _ in faults]
         for loc, kind in faults:
+            if is_only_of_items(loc, kind, everywhere):
+                continue
             if kind == "extra_forbidden":
                 meant = (*loc[:-1], nearest(loc[-1], names_at(loc[:-1])))
                 if meant in missing:
