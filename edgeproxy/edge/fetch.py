@@ -21,6 +21,8 @@ CONDITIONAL = frozenset(
     {b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"}
 )
 
+_ABOUT_A_PART = CONDITIONAL | {b"range"}
+
 _NEVER = frozenset(
     {
         b"x-host",
@@ -37,20 +39,20 @@ _NEVER_PREFIX = b"x-forwarded-"
 _ALWAYS = frozenset({b"cdn-loop"})
 # What makes an answer one client's: dropped from the questions of caching rules. Without
 # Accept-Encoding the origin answers unencoded; CORS is computed at delivery, without Origin.
-_PERSONAL = frozenset({b"cookie", b"range", b"accept-encoding", b"origin", b"authorization"})
+_PERSONAL = frozenset({b"cookie", b"accept-encoding", b"origin", b"authorization"})
 
 
 def question(request: Request, route: Route) -> Request:
     """Return the request that the cache decides on, selects by and sends.
 
-    It is a GET without preconditions for the forwarded target; under a caching rule it holds
-    nothing personal and only what the rule forwards.
+    It is a GET of the whole, without preconditions, for the forwarded target; under a caching rule
+    it holds nothing personal and only what the rule forwards.
     """
-    dropped = CONDITIONAL
+    dropped = _ABOUT_A_PART
     if route.is_managed:
-        dropped = CONDITIONAL | _PERSONAL
+        dropped = _ABOUT_A_PART | _PERSONAL
     elif route.site.cors is not None:
-        dropped = CONDITIONAL | {b"origin"}
+        dropped = _ABOUT_A_PART | {b"origin"}
     allowed = route.rule.forward_fields
     fields = [line for line in _forwardable(request, allowed) if line[0] not in dropped]
     return Request(
@@ -124,7 +126,7 @@ def never_asks(route: Route, names: Iterable[bytes]) -> bool:
     allowed = route.rule.forward_fields
     return all(
         name in _PERSONAL
-        or name in CONDITIONAL
+        or name in _ABOUT_A_PART
         or (allowed != "all" and name not in allowed and name not in _ALWAYS)
         for name in names
     )

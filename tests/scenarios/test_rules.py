@@ -285,6 +285,20 @@ async def test_a_transparent_site_passes_methods_heads_and_ranges_as_they_are() 
     await pop.edge.aclose()
 
 
+async def test_a_range_of_what_went_stale_validates_the_whole() -> None:
+    pop = make_pop()
+    route = pop.origin.on("GET", "/a")
+    route.reply(200, b"0123", cache_control="max-age=60", etag='"1"')
+    route.reply(200, b"4567", cache_control="max-age=60", etag='"2"')
+    await pop.get()
+    pop.clock.advance(61)
+    part = await pop.get(range="bytes=1-2")
+    assert (part.status, part.body, part.outcome) == (206, b"56", "expired")
+    assert origin_field(pop, "range") is None
+    assert (await pop.get()).body == b"4567"
+    await pop.edge.aclose()
+
+
 async def test_the_caches_nearer_to_the_origin_stay_in_cache_status() -> None:
     pop = make_pop()
     pop.origin.on("GET", "/a").reply(200, b"x", cache_control="max-age=60", cache_status="s; hit")

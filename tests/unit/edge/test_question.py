@@ -1,0 +1,23 @@
+import pytest
+
+from edgeproxy.edge.fetch import question
+from edgeproxy.edge.question import Question
+from tests.support.edge import make_pop
+
+
+@pytest.mark.parametrize(
+    ("vary", "is_selected"),
+    [
+        ((), True),
+        (((b"accept-language", b"de"),), True),
+        (((b"accept-language", b"en"),), False),
+        (((b"accept-language", None),), False),
+        (((b"accept-language", b"de"), (b"cookie", None)), True),
+    ],
+)
+def test_a_question_selects_by_what_it_asks_with(vary: tuple, is_selected: bool) -> None:
+    pop = make_pop()
+    request = pop.request(accept_language="de")
+    route = pop.edge._lookup.site_routes(request).route(request.target)
+    asked = Question(route, question(request, route), "uri-miss")
+    assert asked.selects(vary) is is_selected
