@@ -116,10 +116,11 @@ class Response:
 
     `outcome` is the cache outcome for logs and counters: hit, hit_stale, hit_revalidated, miss,
     expired, vary_miss, bypass, uncacheable, collapsed, denied, error. `rule` is the id of the rule
-    that decided, or ""; `site` the configured site, or "_other".
+    that decided, or ""; `site` the configured site, or "_other". `h2` is a memo of the HTTP/2
+    listener's, for a response that is sent many times.
     """
 
-    __slots__ = ("body", "outcome", "rule", "sections", "site", "status")
+    __slots__ = ("body", "h2", "outcome", "rule", "sections", "site", "status")
 
     def __init__(
         self,
@@ -134,6 +135,7 @@ class Response:
         self.status = status
         self.sections = sections
         self.body = body
+        self.h2: object | None = None
         self.outcome = outcome
         self.site = site
         self.rule = rule

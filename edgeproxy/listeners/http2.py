@@ -18,7 +18,9 @@ from edgeproxy.listeners.progress import Progress
 from edgeproxy.listeners.session import Channel
 from edgeproxy.wire.h2 import codes
 from edgeproxy.wire.h2.connection import Connection
+from edgeproxy.wire.h2.frames import FRAME_BYTES_MAX
 from edgeproxy.wire.h2.hpack import encode_fields, encode_status
+from edgeproxy.wire.h2.prepared import PreparedResponse
 from edgeproxy.wire.h2.requests import RequestHead
 from edgeproxy.wire.h2.streams import Stream
 from edgeproxy.wire.limits import Limits
@@ -131,9 +133,41 @@ class Http2Session:
 
     # --- wire.h2.connection.Sink ----------------------------------------------------------------
 
+    def on_whole_request(self, stream_id: int, head: RequestHead) -> Exchange | None:
+        """Answer a request without content at once, or return the exchange to go on with."""
+        request = self._request(head)
+        response = self._application.hit(request, self._now)
+        if response is None:
+            return Exchange(request)
+        prepared = response.h2
+        if not isinstance(prepared, PreparedResponse):
+            prepared = response.h2 = _prepared(response)
+        sender = self._sender
+        if prepared is None or not sender.send_prepared(stream_id, prepared):
+            exchange = Exchange(request)
+            exchange.response = response
+            return exchange
+        if sender.out_bytes >= WRITE_BYTES:
+            self._flush()
+        self._application.completed(request, response, prepared.size, is_whole=True)
+        return None
+
     def on_request(self, stream: Stream, head: RequestHead) -> None:
-        """Answer a request at once, or begin to."""
-        request = Request(
+        """Begin to answer a request; a hit that could not be sent at once is queued."""
+        exchange = cast("Exchange | None", stream.exchange)
+        if exchange is None:
+            request = self._request(head)
+            exchange = stream.exchange = Exchange(request)
+            exchange.content = request.body = RequestContent(
+                lambda size: self._on_consumed(stream, size)
+            )
+        elif exchange.response is not None:
+            self._respond(stream, exchange, exchange.response)
+            return
+        self._begin(self._answer(stream, exchange), exchange)
+
+    def _request(self, head: RequestHead) -> Request:
+        return Request(
             head.method,
             head.target,
             head.fields,
@@ -144,17 +178,6 @@ class Http2Session:
             received_at=self._now,
             started=self._monotonic,
         )
-        exchange = stream.exchange = Exchange(request)
-        if stream.is_remote_ended:
-            response = self._application.hit(request, self._now)
-            if response is not None:
-                self._respond(stream, exchange, response)
-                return
-        else:
-            exchange.content = request.body = RequestContent(
-                lambda size: self._on_consumed(stream, size)
-            )
-        self._begin(self._answer(stream, exchange), exchange)
 
     def on_too_large(self, stream: Stream) -> None:
         """Refuse a field section over the limits (RFC 6585 section 5)."""
@@ -237,13 +260,8 @@ class Http2Session:
     def _respond(self, stream: Stream, exchange: Exchange, response: Response) -> None:
         """Send a whole response, or queue what windows do not allow yet."""
         exchange.response = response
-        sections = response.sections
-        block = encode_status(response.status)
-        for section in sections:
-            block += section.h2 or _encode(section)
-        body = cast("bytes | memoryview", response.body)
         sender = self._sender
-        if sender.respond(stream, block, body):
+        if sender.respond(stream, _block(response), cast("bytes | memoryview", response.body)):
             self._h2.finished(stream)
             self._complete(stream, exchange, is_whole=True)
         if sender.out_bytes >= WRITE_BYTES:
@@ -341,6 +359,14 @@ def _encode(section: FieldSection) -> bytes:
     if section.h2 is None:
         section.h2 = encode_fields(section.fields)
     return section.h2
+
+
+def _prepared(response: Response) -> PreparedResponse | None:
+    """Return a response cut into frames, None if its fields need more than one."""
+    block = _block(response)
+    if len(block) > FRAME_BYTES_MAX:
+        return None
+    return PreparedResponse(block, cast("bytes | memoryview", response.body))
 
 
 def _block(response: Response) -> bytes:

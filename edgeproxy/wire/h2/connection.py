@@ -28,8 +28,14 @@ from edgeproxy.wire.limits import Limits
 class Sink(Protocol):
     """What the connection tells its listener."""
 
+    def on_whole_request(self, stream_id: int, head: RequestHead) -> object | None:
+        """A request without content: answer it with `Sender.send_prepared` and return None.
+
+        What is returned otherwise becomes the `exchange` of the stream that `on_request` gets.
+        """
+
     def on_request(self, stream: Stream, head: RequestHead) -> None:
-        """A request's field section is complete; content follows unless `is_remote_ended`."""
+        """A request to work on; content follows unless `is_remote_ended`."""
 
     def on_too_large(self, stream: Stream) -> None:
         """A request's field section passed the limits; nothing of it was kept."""
@@ -167,23 +173,32 @@ class Connection(FrameReader):
             len(self.streams) >= self._limits.concurrent_streams_max
         ):
             raise StreamFault(stream_id, codes.REFUSED_STREAM, "one stream too many")
-        stream = Stream(stream_id, self.sender.initial_window, self._receiver.initial_window)
-        stream.is_remote_ended = bool(flags & frames.END_STREAM)
         self._guard.earn_request()
         if fields is None:
-            self.streams[stream_id] = stream
-            self._sink.on_too_large(stream)
+            self._sink.on_too_large(self._add(stream_id, flags))
             return
         head = parse_request(fields, stream_id=stream_id, scheme=self._scheme)
-        if stream.is_remote_ended and head.content_length:
-            raise StreamFault(stream_id, codes.PROTOCOL_ERROR, "content-length without content")
+        exchange = None
+        if flags & frames.END_STREAM:
+            if head.content_length:
+                raise StreamFault(stream_id, codes.PROTOCOL_ERROR, "content-length without content")
+            exchange = self._sink.on_whole_request(stream_id, head)
+            if exchange is None:
+                return  # answered: the stream is closed again and never needed an object
+        stream = self._add(stream_id, flags)
+        stream.exchange = exchange
         stream.content_length = head.content_length
         if lane is not None:
             stream.lane = lane
         elif head.priority_value is not None:
             stream.lane = lane_of(parse_priority(head.priority_value))
-        self.streams[stream_id] = stream
         self._sink.on_request(stream, head)
+
+    def _add(self, stream_id: int, flags: int) -> Stream:
+        stream = Stream(stream_id, self.sender.initial_window, self._receiver.initial_window)
+        stream.is_remote_ended = bool(flags & frames.END_STREAM)
+        self.streams[stream_id] = stream
+        return stream
 
     def _on_trailers(self, stream: Stream, fields: list[Field] | None, flags: int) -> None:
         """Check trailers and let them end the content; they are not forwarded."""

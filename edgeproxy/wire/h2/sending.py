@@ -17,12 +17,12 @@ from edgeproxy.wire.h2.frames import (
     WINDOW_MAX,
     field_block_frames,
 )
+from edgeproxy.wire.h2.prepared import PreparedResponse
 from edgeproxy.wire.h2.streams import LANES, Stream
 
 # A body up to here is framed at once when nothing waits and the windows allow it: four frames are
 # one write. Larger ones take turns.
 STRAIGHT_BYTES_MAX = 4 * FRAME_BYTES_MAX
-_FULL_FRAME = FRAME_BYTES_MAX.to_bytes(3, "big") + b"\0\0"
 
 
 class Sender:
@@ -69,51 +69,47 @@ class Sender:
         self.out.append(data)
         self.out_bytes += len(data)
 
-    def respond(self, stream: Stream, block: bytes, body: bytes | memoryview) -> bool:
-        """Send a field section and a whole body; True when all of it is in `out` already."""
-        size = len(body)
+    def send_prepared(self, stream_id: int, prepared: PreparedResponse) -> bool:
+        """Send a whole response on a stream that has no other business; False if it must queue.
+
+        It goes at once when nothing else waits and both windows are wide enough.
+        """
+        size = prepared.size
+        if (
+            size > self.window
+            or size > self.initial_window
+            or size > STRAIGHT_BYTES_MAX
+            or self._occupied
+            or self.is_held
+            or self.prefix
+        ):
+            return False
+        ident = stream_id.to_bytes(4, "big")
+        self.out_bytes += prepared.wire_bytes
         if not size:
+            self.out.append(prepared.head + ident + prepared.block)
+            return True
+        append = self.out.append
+        append(prepared.head + ident + prepared.block + ident)
+        append(prepared.first)
+        for head, piece in prepared.rest:
+            append(head + ident)
+            append(piece)
+        self.window -= size
+        self.sent_bytes += size
+        return True
+
+    def respond(self, stream: Stream, block: bytes, body: bytes | memoryview) -> bool:
+        """Send a field section and queue a whole body; True when that is all there is."""
+        if not body:
             self.start(stream, block, END_STREAM)
             stream.is_local_ended = True
             return True
-        if (
-            size > STRAIGHT_BYTES_MAX
-            or self._occupied
-            or self.is_held
-            or size > self.window
-            or size > stream.window
-            or len(block) > FRAME_BYTES_MAX
-            or self.prefix
-        ):
-            self.start(stream, block)
-            stream.current, stream.queued_bytes = body, size
-            stream.is_final = True
-            self.enqueue(stream)
-            return False
-        self._straight(stream, block, body, size)
-        return True
-
-    def _straight(self, stream: Stream, block: bytes, body: bytes | memoryview, size: int) -> None:
-        ident = stream.id_bytes
-        out = self.out
-        head = len(block).to_bytes(3, "big") + b"\x01\x04" + ident + block
-        at = 0
-        if size > FRAME_BYTES_MAX:
-            view = memoryview(body)
-            while size - at > FRAME_BYTES_MAX:
-                out.append(head + _FULL_FRAME + ident)
-                out.append(view[at : at + FRAME_BYTES_MAX])
-                at += FRAME_BYTES_MAX
-                head = b""
-            body = view[at:]
-        out.append(head + (size - at).to_bytes(3, "big") + b"\0\x01" + ident)
-        out.append(body)
-        self.out_bytes += size + len(block) + 18
-        self.window -= size
-        stream.window -= size
-        stream.sent_bytes = size
-        self.sent_bytes += size
-        stream.is_local_ended = True
+        self.start(stream, block)
+        stream.current, stream.queued_bytes = body, len(body)
+        stream.is_final = True
+        self.enqueue(stream)
+        return False
 
     def start(self, stream: Stream, block: bytes, flags: int = 0) -> None:
         """Send a field section; content follows by `feed` unless END_STREAM is in `flags`."""
