@@ -77,8 +77,7 @@ class Filler:
     def _announce(self, flight: Flight, announcement: Unavailable | Confirmed | Private) -> None:
         """Tell those who wait; nobody else is to join a flight that has nothing to share."""
         self.flights.release(flight)
-        if not flight.is_announced:
-            flight.announce(announcement)
+        flight.announce(announcement)
 
     def _may_commit(self, flight: Flight, generation: int) -> bool:
         if not flight.may_commit:

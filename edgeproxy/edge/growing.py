@@ -67,13 +67,8 @@ class GrowingBody:
         """Nobody reads and nothing is kept: going on would serve nobody."""
         return not self._readers and not self.is_keeping
 
-    @property
-    def may_be_joined(self) -> bool:
-        """The beginning is still held, and kept: a new reader misses nothing and slows nobody."""
-        return self.is_keeping
-
     def read(self) -> "Reader":
-        """Return a new reader of the whole; the first of a passing body before it grows."""
+        """Return a new reader of the whole: while the body is keeping, or before it grows."""
         reader = Reader(self)
         self._readers.add(reader)
         return reader
