@@ -73,11 +73,11 @@ def serve(path: Path) -> None:
         # Loaded once more by the worker: here a fault still knows its line.
         load_certificates(loaded.config, loaded.document.problem)
         _show(loaded.warnings, "warning")
-        from edgeproxy.runtime.worker import run as run_worker
+        from edgeproxy.runtime.process import run as run_worker
 
         return run_worker(loaded.config)
 
-    sys.exit(_guarded(run))
+    sys.exit(guarded(run))
 
 
 @main.command()
@@ -105,7 +105,7 @@ def check(path: Path, as_json: bool) -> None:
             _print_summary(_summary(loaded, identities))
         return OK
 
-    sys.exit(_guarded(run))
+    sys.exit(guarded(run))
 
 
 @main.command()
@@ -132,10 +132,10 @@ def demo(https_port: int, http_port: int, origin_port: int, folder: Path) -> Non
             )
         )
 
-    sys.exit(_guarded(run))
+    sys.exit(guarded(run))
 
 
-def _guarded(run: Callable[[], int]) -> int:
+def guarded(run: Callable[[], int]) -> int:
     """Run a command; say what ended it and return the exit code."""
     try:
         return run()
