@@ -23,10 +23,12 @@ from typing import Literal
 
 from edgeproxy.edge.ambiguity import is_ambiguous
 
+# The bounds keep a path of nothing but versions from costing the square of its length; published
+# versions stay within them (`-pr.123.sha.1f0e3dad`, `+sha.` and 40 hexadecimal digits).
 _SEMVER = (
     rb"(?<![0-9.])(?:0|[1-9][0-9]{0,8})\.(?:0|[1-9][0-9]{0,8})\.(?:0|[1-9][0-9]{0,8})(?![0-9])"
-    rb"(?:-[0-9A-Za-z-]{1,32}(?:\.[0-9A-Za-z-]{1,32}){0,7})?"
-    rb"(?:\+[0-9A-Za-z-]{1,32}(?:\.[0-9A-Za-z-]{1,32}){0,7})?"
+    rb"(?:-[0-9A-Za-z-]{1,20}(?:\.[0-9A-Za-z-]{1,20}){0,3})?"
+    rb"(?:\+[0-9A-Za-z-]{1,40}(?:\.[0-9A-Za-z-]{1,40}){0,2})?"
 )
 _HASH_LENGTH_MAX = 128  # hexadecimal SHA-512
 _PATTERN_LENGTH_MAX = 512
