@@ -6,9 +6,9 @@ data path of its own: what answers is the same `PointOfPresence` that `edgeproxy
 """
 
 import asyncio
-import errno
 import signal
 import ssl
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -18,11 +18,16 @@ import uvloop
 from edgeproxy.config.load import load
 from edgeproxy.emulator.assets import load_assets
 from edgeproxy.emulator.options import DemoOptions
-from edgeproxy.emulator.origin import HOST, DemoOrigin
+from edgeproxy.emulator.origin import DemoOrigin
 from edgeproxy.emulator.settings import ORIGIN_NAME, write_settings
 from edgeproxy.errors import UnavailableError
 from edgeproxy.runtime.worker import PointOfPresence
 from edgeproxy.tls.development import DevelopmentCa, issue_leaf, make_ca
+
+_OTHER_PORTS = (
+    "others can be chosen by --https-port, --http-port and --origin-port, or by "
+    "EDGEPROXY_DEMO_HTTPS_PORT, EDGEPROXY_DEMO_HTTP_PORT and EDGEPROXY_DEMO_ORIGIN_PORT"
+)
 
 
 def run(options: DemoOptions) -> int:
@@ -32,11 +37,15 @@ def run(options: DemoOptions) -> int:
         UnavailableError: a port is taken.
         CertificateError: the folder's certificates can neither be used nor made anew.
     """
-    uvloop.run(_demo(options))
+    try:
+        uvloop.run(serve_demo(options, click.echo))
+    except UnavailableError as error:
+        raise UnavailableError(f"{error}; {_OTHER_PORTS}") from error
     return 0
 
 
-async def _demo(options: DemoOptions) -> None:
+async def serve_demo(options: DemoOptions, announce: Callable[[str], object]) -> None:
+    """Run the demo on this loop until SIGINT or SIGTERM; raises what `run` does."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -49,9 +58,9 @@ async def _demo(options: DemoOptions) -> None:
         pop = PointOfPresence(load(write_settings(options, origin.port)))
         stack.push_async_callback(pop.aclose)
         await pop.start()
-        _announce(pop, origin, ca.path)
+        announce(_where(pop, origin, ca.path))
         await stop.wait()
-        click.echo("\nEnding: what is in flight may finish.")
+        announce("\nEnding: what is in flight may finish.")
         await pop.drain()
 
 
@@ -65,31 +74,21 @@ async def _start_origin(options: DemoOptions, ca: DevelopmentCa) -> DemoOrigin:
         port=options.origin_port,
         pause=lambda: asyncio.sleep(options.origin_latency_seconds),
     )
-    try:
-        await origin.start()
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        raise UnavailableError(
-            f"cannot listen on {HOST}:{options.origin_port}: the port is taken by another program"
-            " (EDGEPROXY_DEMO_ORIGIN_PORT or --origin-port chooses another one)"
-        ) from error
+    await origin.start()
     return origin
 
 
-def _announce(pop: PointOfPresence, origin: DemoOrigin, ca: Path) -> None:
+def _where(pop: PointOfPresence, origin: DemoOrigin, ca: Path) -> str:
     """Say where everything is, and what to try first."""
     https, http = pop.https_addresses[0][1], pop.http_addresses[0][1]
-    click.echo(
-        f"""\
+    return f"""\
 The edge    https://localhost:{https}/     HTTP/2 and HTTP/1.1 over TLS 1.3
             http://localhost:{http}/      redirects to it
 The origin  https://localhost:{origin.port}/     what the edge pulls from, as {ORIGIN_NAME}
 
 Try         curl --http2 --cacert {ca} -i https://localhost:{https}/bootstrap.js
             twice: the first answer comes from the origin, the second one from memory.
-A browser   needs {ca} among its authorities (it is good for localhost only), or your
-            leave to go on without.
+A browser   needs {ca} among its authorities (it is good for
+            localhost only), or your leave to go on without.
 
 One line per request follows. Ctrl-C ends."""
-    )

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from edgeproxy.emulator.assets import Asset
+from edgeproxy.runtime.sockets import bind_all, name_of
 
 HOST = "127.0.0.1"
 
@@ -52,19 +53,16 @@ class DemoOrigin:
         return self._port
 
     async def start(self) -> None:
-        """Listen; raises OSError when the port is taken."""
+        """Listen; raises UnavailableError when the port cannot be had."""
+        (sock,) = bind_all([(HOST, self._port)])
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
         # no access log: the edge in front tells what happens
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
+        await web.SockSite(runner, sock, ssl_context=self._context).start()
         self._runner = runner
-        try:
-            await web.TCPSite(runner, HOST, self._port, ssl_context=self._context).start()
-        except BaseException:
-            await self.aclose()
-            raise
-        self._port = int(runner.addresses[0][1])
+        self._port = name_of(sock)[1]
 
     async def aclose(self) -> None:
         """Stop listening and close what is open; harmless when repeated."""

@@ -54,8 +54,15 @@
       this.#launcher.addEventListener("click", () => this.toggle());
       this.#root.append(style, this.#makePanel(), this.#launcher);
       this.#say("them", settings.greeting);
+      // shown only once it has its style: before that it would push the page around
+      this.hidden = true;
       Promise.all(loaded).then(() => {
+        this.hidden = false;
         this.dataset.state = "ready";
+        // an address that ends in #chat opens the conversation at once: for links in e-mails
+        if (location.hash === "#chat") {
+          this.toggle(true);
+        }
         document.dispatchEvent(new CustomEvent("chat-widget:ready"));
       });
     }
@@ -86,13 +93,13 @@
     toggle(open = this.#panel.hidden) {
       this.#panel.hidden = !open;
       this.#launcher.setAttribute("aria-expanded", String(open));
-      (open ? this.#field : this.#launcher).focus();
+      (open ? this.#field : this.#launcher).focus({ preventScroll: true });
     }
 
     #say(who, text) {
       const line = make("li", { class: who }, make("span", { class: "unseen" }, who === "us" ? "You: " : `${settings.team}: `), text);
       this.#log.append(line);
-      line.scrollIntoView({ block: "nearest" });
+      this.#log.scrollTop = this.#log.scrollHeight;
     }
 
     #submit(event) {
@@ -115,13 +122,7 @@
 
   customElements.define("chat-widget", ChatWidget);
   settings.element = document.createElement("chat-widget");
-  const attach = () => {
-    document.body.append(settings.element);
-    // an address that ends in #chat opens the conversation at once: for links in e-mails
-    if (location.hash === "#chat") {
-      settings.element.toggle(true);
-    }
-  };
+  const attach = () => document.body.append(settings.element);
   if (document.body) {
     attach();
   } else {

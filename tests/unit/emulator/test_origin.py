@@ -6,6 +6,7 @@ import pytest
 
 from edgeproxy.emulator.assets import load_assets
 from edgeproxy.emulator.origin import DemoOrigin, is_unchanged
+from edgeproxy.errors import UnavailableError
 from tests.support.ca import LocalCa
 
 ASSETS = load_assets()
@@ -87,7 +88,7 @@ async def test_a_taken_port_is_an_error_and_leaves_nothing_open(ca):
         taken.listen()
         context = ca.issue("127.0.0.1").server_context()
         server = DemoOrigin(ASSETS, context, port=taken.getsockname()[1])
-        with pytest.raises(OSError, match="in use"):
+        with pytest.raises(UnavailableError, match="is taken"):
             await server.start()
         await server.aclose()
 

@@ -1,0 +1,72 @@
+"""Real clients, run as programs: curl, nghttp, openssl, Chromium."""
+
+import base64
+import hashlib
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+SECONDS = 60
+
+CHROMIUM = (
+    "chromium",
+    "--headless",
+    "--no-sandbox",  # tests run as root in containers, where Chromium refuses a sandbox
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--mute-audio",
+    "--window-size=800,640",
+    "--virtual-time-budget=8000",
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What curl printed of the last response; field names in lower case."""
+
+    protocol: str
+    status: int
+    fields: dict[str, str]
+    body: bytes
+
+
+def run(*command: str, ok: bool = True) -> subprocess.CompletedProcess[bytes]:
+    done = subprocess.run(
+        command, capture_output=True, timeout=SECONDS, check=False, stdin=subprocess.DEVNULL
+    )
+    if ok:
+        said = done.stderr.decode(errors="replace")
+        assert done.returncode == 0, f"{command[0]} ended with {done.returncode}: {said}"
+    return done
+
+
+def curl(url: str, *flags: str, ca: Path | None = None) -> Answer:
+    trust = () if ca is None else ("--cacert", str(ca))
+    raw = run("curl", "-sS", "-i", "--max-time", "30", *trust, *flags, url).stdout
+    head, _, body = raw.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    protocol, status = first.split(" ")[:2]
+    fields = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        fields[name.lower()] = value.strip()
+    return Answer(protocol, int(status), fields, body)
+
+
+def chromium(url: str, leaf: Path, *flags: str) -> bytes:
+    """Load a page, trusting this one certificate's key; return what Chromium printed."""
+    key = x509.load_pem_x509_certificate(leaf.read_bytes()).public_key()
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    pin = base64.b64encode(hashlib.sha256(spki).digest()).decode()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        trust = f"--ignore-certificate-errors-spki-list={pin}"
+        return run(*CHROMIUM, f"--user-data-dir={profile}", trust, *flags, url).stdout
