@@ -113,10 +113,10 @@ class Edge:
     def hit(self, request: Request, now: float) -> Response | None:
         """Answer from memory what is stored and fresh; None sends the request to `handle`."""
         site_routes = request.connection.sites.get(request.authority)
-        if site_routes.__class__ is not SiteRoutes:
-            site_routes = self._lookup.site_routes(request)
         if not isinstance(site_routes, SiteRoutes):
-            return None
+            site_routes = self._lookup.site_routes(request)
+            if not isinstance(site_routes, SiteRoutes):
+                return None
         route = site_routes.routes.get(request.target) or site_routes.route(request.target)
         if route is None:
             return None
