@@ -7,6 +7,7 @@ wait for the peer so that no RST overtakes the last response, RFC 9112 section 9
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from typing import Protocol, cast
 
@@ -228,6 +229,7 @@ class TlsConnection(Connection):
         super().__init__(registry, sessions)
         self._front = front
         self._engine: TlsEngine
+        self._socket = -1
         self.info = ConnectionInfo("")
 
     def write(self, chunks: list[bytes | memoryview]) -> None:
@@ -241,7 +243,27 @@ class TlsConnection(Connection):
             self._transport.abort()
 
     def _opened(self) -> None:
-        self._engine = TlsEngine(self._front.new_connection(), self._transport.write)
+        self._socket = self._transport.get_extra_info("socket").fileno()
+        self._engine = TlsEngine(self._front.new_connection(), self._send)
+
+    def _send(self, ciphertext: memoryview) -> None:
+        """Hand ciphertext to the kernel at once; what it does not take waits in the transport.
+
+        The transport alone would copy every buffer first, because it sends later.
+        """
+        transport, sent = self._transport, 0
+        if transport.is_closing():  # the descriptor may belong to somebody else soon
+            return
+        if not transport.get_write_buffer_size():
+            try:
+                sent = os.write(self._socket, ciphertext)
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError:
+                transport.abort()
+                return
+        if sent < len(ciphertext):
+            transport.write(bytes(ciphertext[sent:]))
 
     def _received(self, size: int) -> None:
         try:

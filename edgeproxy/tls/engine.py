@@ -41,7 +41,8 @@ class TlsFault(EdgeError):  # noqa: N818 - like the other faults it says what en
 class TlsEngine:
     """The server side of one connection.
 
-    `send` takes ciphertext; it is called from every method that produces some.
+    `send` takes ciphertext; it is called from every method that produces some, and must have used
+    or copied it when it returns: the view is on a shared buffer.
     """
 
     __slots__ = (
@@ -54,7 +55,7 @@ class TlsEngine:
         "is_peer_closed",
     )
 
-    def __init__(self, connection: SSL.Connection, send: Callable[[bytes], object]) -> None:
+    def __init__(self, connection: SSL.Connection, send: Callable[[memoryview], object]) -> None:
         raw: Any = connection
         connection.set_accept_state()
         self.connection = connection
@@ -130,7 +131,7 @@ class TlsEngine:
     def drain(self) -> None:
         """Send the ciphertext that OpenSSL has produced."""
         while (n := _lib.BIO_read(self._wbio, _ciphertext_out_c, len(_ciphertext_out))) > 0:
-            self._send(bytes(_ciphertext_view[:n]))
+            self._send(_ciphertext_view[:n])
 
 
 def _reason(error: SSL.Error) -> str:
