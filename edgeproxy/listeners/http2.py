@@ -135,8 +135,9 @@ class Http2Session:
 
     def on_whole_request(self, stream_id: int, head: RequestHead) -> Exchange | None:
         """Answer a request without content at once, or return the exchange to go on with."""
+        application = self._application
         request = self._request(head)
-        response = self._application.hit(request, self._now)
+        response = application.hit(request, self._now)
         if response is None:
             return Exchange(request)
         prepared = response.h2
@@ -149,7 +150,7 @@ class Http2Session:
             return exchange
         if sender.out_bytes >= WRITE_BYTES:
             self._flush()
-        self._application.completed(request, response, prepared.size, is_whole=True)
+        application.completed(request, response, prepared.size, is_whole=True)
         return None
 
     def on_request(self, stream: Stream, head: RequestHead) -> None:

@@ -153,11 +153,10 @@ class Connection(FrameReader):
             fields = self._decoder.decode(block)
         except FieldSectionTooLarge:
             fields = None
-        stream = self.streams.get(stream_id)
-        if stream is not None:
-            self._on_trailers(stream, fields, flags)
-        elif stream_id > self.highest_stream_id:
+        if stream_id > self.highest_stream_id:
             self._open(stream_id, fields, flags)
+        elif (stream := self.streams.get(stream_id)) is not None:
+            self._on_trailers(stream, fields, flags)
         elif self._guard.was_reset(stream_id):
             self._guard.spend_control("HEADERS on streams that were reset")
         elif self.requests * 2 - 1 == self.highest_stream_id:  # every lower one was opened
@@ -168,7 +167,7 @@ class Connection(FrameReader):
     def _open(self, stream_id: int, fields: list[Field] | None, flags: int) -> None:
         self.highest_stream_id = stream_id
         self.requests += 1
-        lane = self._early_lanes.pop(stream_id, None)
+        lane = self._early_lanes.pop(stream_id, None) if self._early_lanes else None
         if stream_id > self._last_accepted or (
             len(self.streams) >= self._limits.concurrent_streams_max
         ):
