@@ -252,7 +252,8 @@ class Connection(FrameReader):
         self._check_not_idle(stream_id, "RST_STREAM")
         stream = self.streams.get(stream_id)
         if stream is None:
-            self._guard.spend_control("RST_STREAM on closed streams")
+            # the h2 library sends one for every DATA frame that was under way
+            self._guard.spend_update("RST_STREAM on closed streams", self.sender.sent_bytes)
             return
         self._guard.spend_reset("rapid reset")
         self._drop(stream)

@@ -61,7 +61,10 @@ class Guard:
             raise ConnectionFault(codes.ENHANCE_YOUR_CALM, reason)
 
     def spend_update(self, reason: str, sent_bytes: int) -> None:
-        """Count a WINDOW_UPDATE; `sent_bytes` is all that we have sent on the connection."""
+        """Count a frame that answers content: WINDOW_UPDATE, or RST_STREAM when it came too late.
+
+        `sent_bytes` is all that we have sent on the connection.
+        """
         if self._earned_updates + sent_bytes // SENT_BYTES_PER_UPDATE > 0:
             self._earned_updates -= 1
         elif not self._updates.take(self.now):
