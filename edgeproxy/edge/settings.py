@@ -10,8 +10,9 @@ from dataclasses import dataclass
 class EdgeSettings:
     """What the data path may hold and how long it waits."""
 
-    # nginx's proxy_cache_lock_timeout is 5 s as well; then a request goes alone.
-    coalesce_timeout_seconds: float = 5.0
+    # Above an origin's default first-byte timeout: a crowd that waits learns the leader's fate, and
+    # does not fall on an origin that is slow already. nginx's proxy_cache_lock_timeout is 5 s.
+    coalesce_timeout_seconds: float = 20.0
     # Hit-for-miss: Varnish's default is 120 s. Shorter, because here a URL that turned cacheable
     # is not stored before the time is over.
     uncacheable_seconds: float = 10.0

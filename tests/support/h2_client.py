@@ -19,7 +19,7 @@ import h2.settings
 Fields = list[tuple[str, str]]
 
 
-class StreamBroken(Exception):
+class StreamBrokenError(Exception):
     """The stream was reset or its connection ended before the response was whole."""
 
 
@@ -44,7 +44,7 @@ class Reply:
         async with asyncio.timeout(60):
             await self.ended.wait()
         if not self.is_whole:
-            raise StreamBroken(self.error_code)
+            raise StreamBrokenError(self.error_code)
         return self
 
 

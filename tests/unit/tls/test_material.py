@@ -1,6 +1,5 @@
 """Tests for edgeproxy/tls/material.py."""
 
-import os
 from datetime import timedelta
 
 import pytest
@@ -17,6 +16,7 @@ from edgeproxy.tls.material import (
     subject_names,
 )
 from tests.support.ca import LocalCa, certificate_pem, key_pem, new_key, now
+from tests.support.privileges import without_privileges
 
 
 @pytest.fixture
@@ -51,10 +51,12 @@ def test_files_that_cannot_be_read(tmp_path, read):
         read(large)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_files_without_permission(leaf):
     leaf.key_path.chmod(0)
-    with pytest.raises(CertificateError, match=r"key\.pem: not readable by this user"):
+    with (
+        without_privileges(),
+        pytest.raises(CertificateError, match=r"key\.pem: not readable by this user"),
+    ):
         read_key(leaf.key_path)
 
 
