@@ -261,6 +261,8 @@ def test_non_incremental_streams_go_one_by_one_and_incremental_ones_in_turns(sen
     drained(sender)
     sender.pump(BUDGET)
     assert order_of(drained(sender)) == [5, 5, 7, 7, 1, 3, 1, 3]
+    assert sender.window == 2**24 - 4 * 30_000
+    assert [one.window for one in sender.ended] == [2**24 - 30_000] * 4
 
 
 def test_a_stream_moves_to_another_lane(sender: Sender):
