@@ -92,10 +92,7 @@ class Http2Session:
         self._is_closed = True
         if self._turn is not None:
             self._turn.cancel()
-        self._h2.drop_all()
-        for task in list(self._tasks):
-            if not task.cancelling():  # a second cancellation would break into its cleaning up
-                task.cancel()
+        self._h2.drop_all()  # cancels the tasks; one whose stream has ended is only cleaning up
 
     def drain(self) -> None:
         """Announce the end; see `Session`."""
@@ -188,11 +185,8 @@ class Http2Session:
 
     def on_content(self, stream: Stream, data: bytes) -> None:
         """Hand request content on."""
-        exchange = cast("Exchange", stream.exchange)
-        if exchange.content is None:
-            self._h2.credit(stream, len(data))
-            return
-        exchange.content.feed(data, is_end=stream.is_remote_ended)
+        content = cast("RequestContent", cast("Exchange", stream.exchange).content)
+        content.feed(data, is_end=stream.is_remote_ended)
 
     def on_reset(self, stream: Stream) -> None:
         """Stop working for a stream."""
@@ -236,6 +230,7 @@ class Http2Session:
 
     async def _stream(self, stream: Stream, exchange: Exchange, body: Body) -> None:
         """Send content as it comes, no faster than the peer takes it."""
+        turn_ends = TURN_BYTES
         async for chunk in cast("asyncio.StreamReader", body):
             if self._is_gone(stream):
                 return
@@ -244,6 +239,9 @@ class Http2Session:
             if stream.queued_bytes >= STREAM_QUEUE_BYTES:
                 exchange.relief = self._loop.create_future()
                 await exchange.relief
+            elif stream.sent_bytes >= turn_ends:  # neither source nor peer ever made us wait
+                turn_ends = stream.sent_bytes + TURN_BYTES
+                await asyncio.sleep(0)
         if not self._is_gone(stream):
             self._sender.finish(stream)
             self._pump()

@@ -4,7 +4,7 @@ What comes back is parsed by `hyperframe` and `hpack`, which share no code with 
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 import hpack
 import hyperframe.frame as oracle
@@ -100,18 +100,20 @@ class Peer:
         self.limits = limits or Limits()
         self.connection = self.sink.connection = Connection(self.sink, self.limits)
         self.now = 1000.0
-        self.encoder = hpack.Encoder()
-        self.decoder = hpack.Decoder()
-        self.received: list[oracle.Frame] = []
-        self._partial = b""
+        self._prepare()
         self.greeting = self.take()
         if settings is not None:
             self.send(frames.PREFACE, frames.settings_frame(settings), frames.SETTINGS_ACK_FRAME)
             self.take()
 
+    def _prepare(self) -> None:
+        self.encoder = hpack.Encoder()
+        self.decoder = hpack.Decoder()
+        self.received: list[oracle.Frame] = []
+
     # --- sending --------------------------------------------------------------------------------
 
-    def send(self, *data: bytes) -> "Peer":
+    def send(self, *data: bytes) -> Self:
         self.connection.receive(b"".join(data), self.now)
         return self
 
@@ -129,17 +131,17 @@ class Peer:
         flags |= frames.END_HEADERS | (frames.END_STREAM if end else 0)
         return frames.frame(frames.HEADERS, flags, stream_id, self.block(fields))
 
-    def get(self, *stream_ids: int) -> "Peer":
+    def get(self, *stream_ids: int) -> Self:
         for stream_id in stream_ids:
             self.send(self.headers(stream_id))
         return self
 
-    def upload(self, stream_id: int, *fields: tuple[bytes, bytes]) -> "Peer":
+    def upload(self, stream_id: int, *fields: tuple[bytes, bytes]) -> Self:
         return self.send(self.headers(stream_id, (*UPLOAD, *fields), end=False))
 
     # --- receiving ------------------------------------------------------------------------------
 
-    def pump(self, budget: int = 2**24) -> "Peer":
+    def pump(self, budget: int = 2**24) -> Self:
         """Frame what is queued and close the streams that ended."""
         sender = self.connection.sender
         sender.pump(budget)
@@ -151,16 +153,19 @@ class Peer:
 
     def take(self) -> list[oracle.Frame]:
         """Parse and return what the connection has sent since the last time."""
-        sender = self.connection.sender
-        data = self._partial + b"".join(sender.out)
-        sender.out.clear()
-        sender.out_bytes = 0
-        found = parse(data)
+        found = parse(self._collect())
         for frame in found:
             if isinstance(frame, oracle.HeadersFrame):
                 frame.fields = self.decoder.decode(frame.data, raw=True)  # type: ignore[attr-defined]
         self.received += found
         return found
+
+    def _collect(self) -> bytes:
+        sender = self.connection.sender
+        data = b"".join(sender.out)
+        sender.out.clear()
+        sender.out_bytes = 0
+        return data
 
     @property
     def goaway(self) -> int | None:

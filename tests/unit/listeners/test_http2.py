@@ -1,0 +1,707 @@
+import asyncio
+import itertools
+import logging
+
+import hyperframe.frame as oracle
+import pytest
+
+from edgeproxy.errors import DownstreamError, UpstreamError
+from edgeproxy.http.messages import FieldSection, Request, Response
+from edgeproxy.listeners.http2 import STREAM_QUEUE_BYTES, TURN_BYTES, WRITE_BYTES
+from edgeproxy.wire.h2 import codes, frames
+from edgeproxy.wire.limits import Limits
+from tests.support.barrier import settle
+from tests.support.h2_peer import data_frame, parse, ping
+from tests.support.http1_session import Stream, response
+from tests.support.http2_session import SessionPeer
+
+HIT = [
+    (b":method", b"GET"),
+    (b":scheme", b"https"),
+    (b":authority", b"edge.example"),
+    (b":path", b"/hit"),
+]
+WIDE = [(frames.SETTINGS_INITIAL_WINDOW_SIZE, 2**30)]
+
+
+@pytest.fixture
+async def peer() -> SessionPeer:
+    return SessionPeer()
+
+
+@pytest.fixture
+async def wide() -> SessionPeer:
+    return SessionPeer(settings=WIDE).send(frames.window_update_frame(0, 2**30))
+
+
+def answer_with(peer: SessionPeer, body, **named) -> None:
+    async def handler(_request: Request) -> Response:
+        return response(body, **named)
+
+    peer.application.handler = handler
+
+
+def pending(peer: SessionPeer) -> asyncio.Event:
+    """Let the application hold its answers back until the event is set."""
+    gate = asyncio.Event()
+
+    async def handler(_request: Request) -> Response:
+        await gate.wait()
+        return response(b"late")
+
+    peer.application.handler = handler
+    return gate
+
+
+# --- hits ---------------------------------------------------------------------------------------
+
+
+async def test_the_greeting_leaves_at_once(peer: SessionPeer):
+    assert [type(f) for f in peer.greeting] == [oracle.SettingsFrame, oracle.WindowUpdateFrame]
+
+
+async def test_a_hit_is_answered_within_the_read_and_without_a_task(peer: SessionPeer):
+    peer.get_target(1, b"/hit")
+    assert peer.tasks == 0
+    assert peer.status(1) == b"200"
+    assert peer.body(1) == b"hello"
+    assert peer.application.ended == [(b"/hit", 5, True)]
+    request = peer.application.requests[0]
+    assert (request.method, request.target, request.authority) == (b"GET", b"/hit", b"edge.example")
+    assert (request.scheme, request.protocol, request.body) == (b"https", "HTTP/2", None)
+    assert request.received_at == peer.clock.now()
+    assert request.started == peer.clock.monotonic()
+    assert request.connection is peer.channel.info
+
+
+async def test_all_answers_to_one_read_leave_in_one_write(peer: SessionPeer):
+    before = len(peer.channel.writes)
+    peer.send(*[peer.headers(n, HIT) for n in range(1, 41, 2)])
+    assert len(peer.channel.writes) == before + 1
+    assert len(peer.application.ended) == 20
+
+
+async def test_many_large_answers_leave_in_writes_of_bounded_size(wide: SessionPeer):
+    wide.application.hits[b"/hit"] = response(bytes(60_000))
+    wide.channel.writes.clear()
+    wide.send(*[wide.headers(n, HIT) for n in range(1, 41, 2)])
+    assert len(wide.channel.writes) == 10
+    assert max(wide.channel.writes) < 2 * WRITE_BYTES
+
+
+async def test_a_hit_is_cut_into_frames_once(peer: SessionPeer):
+    stored = peer.application.hits[b"/hit"] = response(b"stored")
+    peer.get_target(1, b"/hit")
+    prepared = stored.h2
+    assert prepared is not None
+    section = stored.sections[0].h2
+    assert section is not None
+    peer.get_target(3, b"/hit")
+    assert stored.h2 is prepared
+    assert peer.body(1) == peer.body(3) == b"stored"
+
+
+async def test_a_hit_without_window_waits_for_it(peer: SessionPeer):
+    peer = SessionPeer(settings=[(frames.SETTINGS_INITIAL_WINDOW_SIZE, 3)])
+    peer.get_target(1, b"/hit")
+    assert peer.body(1) == b"hel"
+    assert peer.application.ended == []
+    peer.send(frames.window_update_frame(1, 100))
+    assert peer.body(1) == b"hello"
+    assert peer.application.ended == [(b"/hit", 5, True)]
+    assert peer.tasks == 0
+
+
+async def test_the_connection_window_stops_every_stream_but_not_the_loop():
+    peer = SessionPeer(settings=WIDE)
+    peer.application.hits[b"/hit"] = response(bytes(50_000))
+    peer.get_target(1, b"/hit").get_target(3, b"/hit").get_target(5, b"/hit")
+    assert [len(peer.body(n)) for n in (1, 3, 5)] == [50_000, 15_535, 0]
+    await settle()
+    peer.send(frames.window_update_frame(0, 100_000))
+    assert [len(peer.body(n)) for n in (1, 3, 5)] == [50_000] * 3
+    assert len(peer.application.ended) == 3
+
+
+async def test_a_hit_with_a_large_field_section(peer: SessionPeer):
+    section = FieldSection([(b"x%d" % n, b"\x01" * 1000) for n in range(40)])
+    stored = peer.application.hits[b"/hit"] = Response(200, (section,), b"body")
+    peer.get_target(1, b"/hit")
+    kinds = {type(f) for f in parse(bytes(peer.channel.pending))}
+    assert oracle.ContinuationFrame in kinds
+    assert stored.h2 is None
+    assert peer.application.ended == [(b"/hit", 4, True)]
+
+
+async def test_a_hit_without_content(peer: SessionPeer):
+    peer.application.hits[b"/hit"] = Response(304, (FieldSection([(b"etag", b'"a"')]),), b"")
+    peer.get_target(1, b"/hit")
+    assert peer.status(1) == b"304"
+    assert peer.application.ended == [(b"/hit", 0, True)]
+
+
+async def test_a_reader_that_resets_a_hit_ends_it(peer: SessionPeer):
+    peer = SessionPeer(settings=[(frames.SETTINGS_INITIAL_WINDOW_SIZE, 3)])
+    peer.get_target(1, b"/hit").send(frames.rst_stream_frame(1, codes.CANCEL))
+    assert peer.application.ended == [(b"/hit", 3, False)]
+
+
+# --- the slow way -------------------------------------------------------------------------------
+
+
+async def test_a_miss_is_answered_in_a_task(peer: SessionPeer):
+    gate = pending(peer)
+    peer.get_target(1, b"/miss")
+    assert peer.tasks == 1
+    gate.set()
+    await peer.settle()
+    assert peer.body(1) == b"late"
+    assert peer.tasks == 0
+    assert peer.application.ended == [(b"/miss", 4, True)]
+
+
+async def test_content_streams_through(peer: SessionPeer):
+    body = Stream(b"abc", b"def")
+    answer_with(peer, body)
+    await peer.get_target(1, b"/miss").settle()
+    assert peer.body(1) == b"abcdef"
+    assert body.is_closed
+    assert peer.application.ended == [(b"/miss", 6, True)]
+    assert not peer.connection.streams
+
+
+async def test_content_is_taken_no_faster_than_the_peer_reads(peer: SessionPeer):
+    body = Stream(*[bytes(16384)] * 40)
+    answer_with(peer, body)
+    await peer.get_target(1, b"/miss").settle()
+    assert len(peer.body(1)) == 65535
+    assert body.taken == (65535 + STREAM_QUEUE_BYTES) // 16384 + 1
+    for _ in range(20):
+        peer.send(frames.window_update_frame(0, 50_000), frames.window_update_frame(1, 50_000))
+        await peer.settle()
+    assert len(peer.body(1)) == 40 * 16384
+    assert body.is_closed
+    assert peer.application.ended[-1][2] is True
+
+
+async def test_content_that_breaks_off_resets_the_stream(peer: SessionPeer):
+    body = Stream(b"abc", UpstreamError("http_response_incomplete", 502))
+    answer_with(peer, body)
+    await peer.get_target(1, b"/miss").settle()
+    assert peer.body(1) == b"abc"
+    assert peer.resets == {1: codes.INTERNAL_ERROR}
+    assert not any("END_STREAM" in f.flags for f in peer.of(oracle.DataFrame))
+    assert peer.application.ended == [(b"/miss", 3, False)]
+    assert body.is_closed
+    assert peer.tasks == 0
+
+
+async def test_an_unexpected_error_resets_the_stream_and_is_logged(peer: SessionPeer, caplog):
+    answer_with(peer, Stream(b"abc", ZeroDivisionError("bug")))
+    await peer.get_target(1, b"/miss").settle()
+    assert peer.resets == {1: codes.INTERNAL_ERROR}
+    assert "bug" in caplog.text
+
+
+async def test_an_application_that_raises_costs_one_stream(peer: SessionPeer, caplog):
+    async def handler(_request: Request) -> Response:
+        raise ZeroDivisionError("bug")
+
+    peer.application.handler = handler
+    await peer.get_target(1, b"/miss").settle()
+    assert peer.resets == {1: codes.INTERNAL_ERROR}
+    assert not peer.connection.streams
+    assert peer.application.ended == []
+    assert "bug" in caplog.text
+    peer.get_target(3, b"/hit")
+    assert peer.body(3) == b"hello"
+
+
+async def test_content_that_cannot_be_closed_is_logged(peer: SessionPeer, caplog):
+    class Broken(Stream):
+        async def aclose(self) -> None:
+            raise ZeroDivisionError("bug")
+
+    answer_with(peer, Broken(b"abc"))
+    await peer.get_target(1, b"/miss").settle()
+    assert peer.application.ended == [(b"/miss", 3, True)]
+    assert "bug" in caplog.text
+
+
+async def test_a_source_that_never_waits_lets_others_have_their_turn(wide: SessionPeer):
+    seen: list[int] = []
+    body = Stream(*[bytes(16384)] * 200)
+    answer_with(wide, body)
+    wide.get_target(1, b"/miss")
+    for _ in range(100):
+        await asyncio.sleep(0)
+        seen.append(body.taken)
+        if body.is_closed:
+            break
+    steps = [b - a for a, b in itertools.pairwise(seen)]
+    assert max(steps) <= TURN_BYTES // 16384 + 1
+    assert len(wide.body(1)) == 200 * 16384
+
+
+# --- the client goes away -----------------------------------------------------------------------
+
+
+async def test_a_reset_cancels_the_work(peer: SessionPeer):
+    pending(peer)
+    await peer.get_target(1, b"/miss").settle()
+    peer.send(frames.rst_stream_frame(1, codes.CANCEL))
+    await peer.settle()
+    assert peer.application.cancelled == 1
+    assert peer.tasks == 0
+    assert peer.application.ended == []
+
+
+async def test_a_reset_in_the_same_read_starts_no_work(peer: SessionPeer):
+    peer.send(peer.headers(1), frames.rst_stream_frame(1, codes.CANCEL))
+    await peer.settle()
+    assert peer.tasks == 0
+    assert peer.application.cancelled == 0
+    assert peer.application.ended == []
+
+
+async def test_a_reset_while_content_streams_closes_its_source(peer: SessionPeer):
+    body = Stream(b"abc", b"def")
+    answer_with(peer, body)
+    body.gate = asyncio.Event()
+    await peer.get_target(1, b"/miss").settle()
+    peer.send(frames.rst_stream_frame(1, codes.CANCEL))
+    await peer.settle()
+    assert body.is_closed
+    assert peer.application.ended == [(b"/miss", 0, False)]
+    assert peer.tasks == 0
+
+
+async def test_a_reset_while_the_source_is_held_back_closes_it(peer: SessionPeer):
+    body = Stream(*[bytes(50_000)] * 10)
+    answer_with(peer, body)
+    await peer.get_target(1, b"/miss").settle()
+    assert peer.tasks == 1
+    peer.send(frames.rst_stream_frame(1, codes.CANCEL))
+    await peer.settle()
+    assert body.is_closed
+    assert peer.tasks == 0
+    assert peer.application.ended == [(b"/miss", 65535, False)]
+
+
+async def test_an_answer_that_nobody_waits_for_is_reported_and_closed(peer: SessionPeer):
+    body = Stream(b"abc")
+
+    async def stubborn(_request: Request) -> Response:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return response(body)
+        raise AssertionError
+
+    peer.application.handler = stubborn
+    await peer.get_target(1, b"/miss").settle()
+    peer.send(frames.rst_stream_frame(1, codes.CANCEL))
+    await peer.settle()
+    assert body.is_closed
+    assert peer.body(1) == b""
+    assert peer.application.ended == [(b"/miss", 0, False)]
+
+
+async def test_a_source_that_ignores_its_cancellation_sends_nothing_more(peer: SessionPeer):
+    class Stubborn(Stream):
+        async def __anext__(self) -> bytes:
+            try:
+                return await super().__anext__()
+            except asyncio.CancelledError:
+                return b"more"
+
+    for pieces in ((b"abc",), ()):
+        body = Stubborn(*pieces)
+        body.gate = asyncio.Event()
+        answer_with(peer, body)
+        number = peer.connection.highest_stream_id + 2 if peer.connection.requests else 1
+        await peer.get_target(number, b"/miss").settle()
+        peer.send(frames.rst_stream_frame(number, codes.CANCEL))
+        body.gate.set()
+        await peer.settle()
+        assert peer.body(number) == b""
+        assert body.is_closed
+        assert peer.tasks == 0
+
+
+async def test_a_lost_connection_cancels_everything(peer: SessionPeer):
+    gate = pending(peer)
+    peer.post(1)
+    await peer.get_target(3, b"/miss").settle()
+    peer.session.lost()
+    gate.set()
+    await peer.settle()
+    assert peer.tasks == 0
+    assert peer.application.cancelled == 2
+    assert not peer.connection.streams
+    peer.session.receive(ping())
+    peer.session.tick(peer.clock.monotonic())
+    peer.session.drain()
+
+
+async def test_a_lost_connection_does_not_disturb_who_is_cleaning_up(peer: SessionPeer):
+    class Slow(Stream):
+        async def aclose(self) -> None:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await super().aclose()
+
+    body = Slow(b"abc")
+    body.gate = asyncio.Event()
+    answer_with(peer, body)
+    await peer.get_target(1, b"/miss").settle()
+    peer.send(frames.rst_stream_frame(1, codes.CANCEL))
+    await asyncio.sleep(0)
+    peer.session.lost()
+    await peer.settle()
+    assert body.is_closed
+
+
+async def test_a_lost_connection_forgets_its_turn(wide: SessionPeer):
+    wide.application.hits[b"/hit"] = response(bytes(TURN_BYTES * 3))
+    wide.get_target(1, b"/hit")
+    wide.session.lost()
+    sent = len(wide.channel.pending)
+    await settle()
+    assert len(wide.channel.pending) == sent
+    assert wide.application.ended == [(b"/hit", TURN_BYTES, False)]
+
+
+# --- request content ----------------------------------------------------------------------------
+
+
+async def test_content_of_a_request_reaches_the_application(peer: SessionPeer):
+    async def handler(request: Request) -> Response:
+        assert request.body is not None
+        return response(b"".join([chunk async for chunk in request.body]))
+
+    peer.application.handler = handler
+    peer.post(1, (b"content-length", b"6"))
+    await peer.send(data_frame(1, b"abc")).settle()
+    await peer.send(data_frame(1, b"def", end=True)).settle()
+    assert peer.body(1) == b"abcdef"
+    assert peer.application.requests[0].content_length == 6
+    assert peer.resets == {}
+
+
+async def test_window_opens_as_content_is_used(peer: SessionPeer):
+    gate = asyncio.Event()
+
+    async def handler(request: Request) -> Response:
+        await gate.wait()
+        assert request.body is not None
+        return response(b"%d" % sum([len(chunk) async for chunk in request.body]))
+
+    peer.application.handler = handler
+    await peer.post(1).send(*[data_frame(1, bytes(16384))] * 4).settle()
+    assert peer.of(oracle.WindowUpdateFrame)[1:] == []
+    gate.set()
+    await peer.settle()
+    updates = peer.of(oracle.WindowUpdateFrame)
+    assert sum(f.window_increment for f in updates if f.stream_id == 1) == 65536
+    await peer.send(data_frame(1, b"x", end=True)).settle()
+    assert peer.body(1) == b"65537"
+
+
+async def test_content_that_nobody_reads_is_refused_by_the_answer(peer: SessionPeer):
+    await peer.post(1).send(data_frame(1, b"abc")).settle()
+    assert peer.body(1) == b"hello"
+    assert peer.resets == {1: codes.NO_ERROR}
+    peer.send(data_frame(1, b"def", end=True))
+    assert peer.goaway is None
+
+
+async def test_a_reader_that_outlives_its_exchange_hears_the_end(peer: SessionPeer):
+    errors: list[DownstreamError] = []
+
+    async def upload(request: Request) -> None:
+        assert request.body is not None
+        try:
+            async for _ in request.body:
+                pass
+        except DownstreamError as error:
+            errors.append(error)
+
+    async def handler(request: Request) -> Response:
+        tasks.append(asyncio.get_running_loop().create_task(upload(request)))
+        await settle()
+        return response()
+
+    tasks: list[asyncio.Task[None]] = []
+    peer.application.handler = handler
+    peer.post(1).send(data_frame(1, b"abc"))
+    await peer.settle()
+    assert [error.reason for error in errors] == ["response_complete"]
+    await tasks[0]
+
+
+@pytest.mark.parametrize("how", ["reset", "lost", "closed"])
+async def test_a_reader_hears_that_the_client_has_gone(peer: SessionPeer, how: str):
+    reasons: list[str] = []
+
+    async def handler(request: Request) -> Response:
+        assert request.body is not None
+        try:
+            async for _ in request.body:
+                pass
+        except DownstreamError as error:
+            reasons.append(error.reason)
+            raise asyncio.CancelledError from None
+        raise AssertionError
+
+    async def shielded(request: Request) -> Response:
+        inner = asyncio.get_running_loop().create_task(handler(request))
+        inners.append(inner)
+        return await asyncio.shield(inner)
+
+    inners: list[asyncio.Task[Response]] = []
+    peer.application.handler = shielded
+    await peer.post(1).send(data_frame(1, b"abc")).settle()
+    if how == "reset":
+        peer.send(frames.rst_stream_frame(1, codes.CANCEL))
+    elif how == "lost":
+        peer.session.lost()
+    else:
+        peer.session.peer_closed()
+    await peer.settle()
+    assert reasons == [{"closed": "connection_closed"}.get(how, "stream_reset")]
+    assert inners[0].cancelled()
+
+
+async def test_content_after_a_reset_credits_nothing_on_the_stream(peer: SessionPeer):
+    bodies: list[object] = []
+
+    async def handler(request: Request) -> Response:
+        bodies.append(request.body)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    peer.application.handler = handler
+    await peer.post(1).send(*[data_frame(1, bytes(16384), end=n == 3) for n in range(4)]).settle()
+    peer.send(frames.rst_stream_frame(1, codes.CANCEL))
+    assert sum([len(chunk) async for chunk in bodies[0]]) == 65536
+    assert peer.of(oracle.WindowUpdateFrame)[1:] == []
+    peer.session.lost()
+
+
+async def test_content_consumed_after_the_end_writes_nothing(peer: SessionPeer):
+    pending(peer)
+    await peer.post(1).send(data_frame(1, bytes(16384))).settle()
+    peer.session.lost()
+    sent = len(peer.channel.pending)
+    peer.session._on_consumed(peer.connection.streams.get(1), 16384)
+    assert len(peer.channel.pending) == sent
+    await peer.settle()
+
+
+async def test_a_slow_upload_is_given_up(peer: SessionPeer):
+    async def handler(request: Request) -> Response:
+        assert request.body is not None
+        try:
+            async for _ in request.body:
+                pass
+        except DownstreamError as error:
+            return response(b"", status=error.status)
+        raise AssertionError
+
+    peer.application.handler = handler
+    await peer.post(1).settle()
+    for _ in range(12):
+        peer.send(data_frame(1, b"x"))
+        await peer.settle()
+        peer.pass_time(1)
+    await peer.settle()
+    assert peer.status(1) == b"408"
+    assert peer.resets == {1: codes.NO_ERROR}
+
+
+async def test_a_section_over_the_limits_is_answered_431(peer: SessionPeer):
+    peer.send(peer.headers(1, [*HIT, *[(b"name", b"value")] * 200]))
+    assert peer.status(1) == b"431"
+    assert peer.application.requests == []
+    peer.send(peer.headers(3, [*HIT, *[(b"name", b"value")] * 200], end=False))
+    assert peer.status(3) == b"431"
+    assert peer.resets == {3: codes.NO_ERROR}
+    peer.send(data_frame(3, b"abc", end=True))
+    assert peer.goaway is None
+
+
+# --- a channel that is full ---------------------------------------------------------------------
+
+
+async def test_a_paused_channel_gets_nothing_until_it_drains(wide: SessionPeer):
+    wide.channel.capacity = 100_000
+    wide.application.hits[b"/hit"] = response(bytes(1_000_000))
+    wide.get_target(1, b"/hit")
+    assert wide.channel.is_paused
+    assert wide.channel.unsent_bytes < 100_000 + WRITE_BYTES + 2000
+    while wide.channel.is_paused:
+        before = wide.channel.unsent_bytes
+        wide.drain()
+        assert before < 100_000 + WRITE_BYTES + 2000
+        await settle()
+    assert len(wide.body(1)) == 1_000_000
+    assert wide.application.ended == [(b"/hit", 1_000_000, True)]
+
+
+async def test_hits_for_a_full_channel_are_queued_by_reference(wide: SessionPeer):
+    wide.channel.capacity = 1000
+    stored = wide.application.hits[b"/hit"] = response(bytes(60_000))
+    wide.send(*[wide.headers(n, HIT) for n in range(1, 101, 2)])
+    assert wide.channel.unsent_bytes < 200_000
+    assert len(wide.connection.streams) >= 45
+    assert all(s.current is stored.body for s in wide.connection.streams.values())
+    while wide.channel.is_paused:
+        wide.drain()
+        await settle()
+    assert len(wide.application.ended) == 50
+    assert not wide.connection.streams
+
+
+async def test_a_full_channel_holds_a_source_back(wide: SessionPeer):
+    wide.channel.capacity = 100_000
+    body = Stream(*[bytes(16384)] * 100)
+    answer_with(wide, body)
+    await wide.get_target(1, b"/miss").settle()
+    assert body.taken < 20
+    while wide.connection.streams:
+        wide.drain()
+        await settle()
+    assert body.is_closed
+    assert len(wide.body(1)) == 100 * 16384
+
+
+async def test_one_answer_does_not_keep_the_loop_to_itself(wide: SessionPeer):
+    wide.application.hits[b"/hit"] = response(bytes(TURN_BYTES * 4))
+    wide.channel.writes.clear()
+    wide.get_target(1, b"/hit")
+    assert sum(wide.channel.writes) < TURN_BYTES + WRITE_BYTES
+    wide.send(ping())
+    await settle()
+    assert len(wide.body(1)) == TURN_BYTES * 4
+
+
+# --- the end ------------------------------------------------------------------------------------
+
+
+def last_streams(peer: SessionPeer) -> list[tuple[int, int]]:
+    return [(f.last_stream_id, f.error_code) for f in peer.of(oracle.GoAwayFrame)]
+
+
+async def test_draining_announces_waits_and_closes(peer: SessionPeer):
+    gate = pending(peer)
+    await peer.get_target(1, b"/miss").settle()
+    peer.session.drain()
+    peer.session.drain()
+    assert last_streams(peer) == [(2**31 - 1, codes.NO_ERROR)]
+    peer.get_target(3, b"/hit")
+    assert peer.body(3) == b"hello"
+    peer.pass_time(1)
+    assert last_streams(peer)[-1] == (3, codes.NO_ERROR)
+    peer.get_target(5, b"/hit")
+    assert peer.resets == {5: codes.REFUSED_STREAM}
+    assert not peer.channel.is_closed
+    gate.set()
+    await peer.settle()
+    assert peer.body(1) == b"late"
+    assert peer.channel.is_closed
+
+
+async def test_draining_an_idle_connection_closes_it(peer: SessionPeer):
+    peer.session.drain()
+    assert peer.elapsed() == 1
+    assert last_streams(peer) == [(2**31 - 1, 0), (0, 0)]
+    peer.session.tick(peer.clock.monotonic())
+    peer.session.drain()
+
+
+async def test_draining_ends_with_the_last_stream_however_it_ends(peer: SessionPeer):
+    for how in ("reset", "broken", "hit without window"):
+        peer = SessionPeer(settings=[(frames.SETTINGS_INITIAL_WINDOW_SIZE, 3)])
+        body = Stream(UpstreamError("http_response_incomplete", 502))
+        body.gate = asyncio.Event()
+        answer_with(peer, body)
+        await peer.get_target(1, b"/hit" if how.startswith("hit") else b"/miss").settle()
+        peer.session.drain()
+        peer.pass_time(2)
+        assert not peer.channel.is_closed, how
+        if how == "reset":
+            peer.send(frames.rst_stream_frame(1, codes.CANCEL))
+        elif how == "broken":
+            body.gate.set()
+            await peer.settle()
+        else:
+            peer.send(frames.window_update_frame(1, 100))
+        assert peer.channel.is_closed, how
+        await peer.settle()
+
+
+async def test_a_peer_that_closed_gets_what_is_in_flight(peer: SessionPeer):
+    gate = pending(peer)
+    await peer.get_target(1, b"/miss").settle()
+    peer.session.peer_closed()
+    assert not peer.channel.is_closed
+    gate.set()
+    await peer.settle()
+    assert peer.body(1) == b"late"
+    assert peer.channel.is_closed
+
+
+async def test_a_peer_that_closed_and_awaits_nothing_is_closed(peer: SessionPeer):
+    peer.session.peer_closed()
+    assert peer.channel.is_closed
+
+
+async def test_a_fault_says_goaway_and_closes(peer: SessionPeer, caplog):
+    caplog.set_level(logging.DEBUG)
+    pending(peer)
+    await peer.get_target(1, b"/miss").settle()
+    peer.send(frames.frame(frames.PING, 0, 1, bytes(8)))
+    assert peer.goaway == codes.PROTOCOL_ERROR
+    assert peer.channel.is_closed
+    await peer.settle()
+    assert peer.tasks == 0
+    assert peer.application.cancelled == 1
+    assert "PING on a stream" in caplog.text
+
+
+async def test_a_deadline_ends_the_connection():
+    peer = SessionPeer(settings=[(frames.SETTINGS_INITIAL_WINDOW_SIZE, 0)])
+    peer.get_target(1, b"/hit")
+    assert peer.elapsed() == 32
+    assert peer.goaway == codes.ENHANCE_YOUR_CALM
+    assert peer.application.ended == [(b"/hit", 0, False)]
+
+
+async def test_a_fault_while_draining_closes_once(peer: SessionPeer):
+    await peer.get_target(1, b"/miss").settle()
+    peer.session.drain()
+    peer.pass_time(1)
+    peer = SessionPeer()
+    pending(peer)
+    await peer.get_target(1, b"/miss").settle()
+    peer.session.peer_closed()
+    peer.send(frames.frame(frames.PING, 0, 1, bytes(8)))
+    assert peer.channel.is_closed
+    await peer.settle()
+
+
+async def test_a_turn_after_the_end_does_nothing(wide: SessionPeer):
+    wide.application.hits[b"/hit"] = response(bytes(TURN_BYTES * 3))
+    wide.get_target(1, b"/hit").send(frames.frame(frames.PING, 0, 1, bytes(8)))
+    assert wide.channel.is_closed
+    await settle()
+    assert wide.application.ended == [(b"/hit", pytest.approx(TURN_BYTES, rel=1), False)]
+
+
+async def test_a_connection_with_many_requests_is_replaced(peer: SessionPeer):
+    peer = SessionPeer(Limits(requests_per_connection_max=3))
+    for number in (1, 3, 5):
+        peer.get_target(number, b"/hit")
+    assert peer.elapsed() == 2
+    assert last_streams(peer) == [(2**31 - 1, 0), (5, 0)]
