@@ -46,7 +46,9 @@ def question(request: Request, route: Route) -> Request:
     """Return the request that the cache decides on, selects by and sends.
 
     It is a GET of the whole, without preconditions, for the forwarded target; under a caching rule
-    it holds nothing personal and only what the rule forwards.
+    it holds nothing personal and only what the rule forwards. It is asked in the site's name: the
+    authority as this client wrote it (a port, capitals, an alias) is no part of the key, so the
+    next hop must not hear it in Forwarded either.
     """
     dropped = _ABOUT_A_PART
     if route.is_managed:
@@ -59,7 +61,7 @@ def question(request: Request, route: Route) -> Request:
         b"GET",
         route.target,
         fields,
-        authority=request.authority,
+        authority=route.site.name.encode("ascii"),
         connection=request.connection,
         scheme=request.scheme,
         protocol=request.protocol,

@@ -4,9 +4,9 @@ import pytest
 
 from edgeproxy.edge.fetch import never_asks, outbound, passed, question
 from edgeproxy.edge.lookup import Route
-from edgeproxy.edge.sites import CorsPolicy
+from edgeproxy.edge.sites import CorsPolicy, Rule
 from edgeproxy.http.messages import Field, Request
-from tests.support.edge import Pop, make_pop, rule
+from tests.support.edge import HOST, Pop, make_pop, rule
 
 CLIENT: list[Field] = [
     (b"accept", b"*/*"),
@@ -67,6 +67,14 @@ def test_a_transparent_question_leaves_out_preconditions_overrides_and_hops() ->
 def test_a_cors_list_answers_for_the_origin() -> None:
     asked = question(*routed(make_pop(cors=CorsPolicy())))
     assert "origin" not in names(asked.fields)
+
+
+@pytest.mark.parametrize("host", [HOST, f"{HOST}:1337", f"{HOST.upper()}.", "alias.example.com"])
+@pytest.mark.parametrize("rules", [(), (rule(),)])
+def test_a_question_is_asked_in_the_sites_name(host: str, rules: tuple[Rule, ...]) -> None:
+    request, route = routed(make_pop(*rules), host=host)
+    assert outbound(question(request, route)).authority == HOST.encode()
+    assert passed(request, route).authority == host.encode()
 
 
 def test_head_asks_for_the_whole() -> None:
