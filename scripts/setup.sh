@@ -1,9 +1,10 @@
 #!/bin/sh
 # Make this checkout ready: a virtual environment in .venv, and the programs that a target needs.
 #
-#   sh scripts/setup.sh runtime           what `edgeproxy` needs to run
-#   sh scripts/setup.sh dev               the above, and what checks and tests need
-#   sh scripts/setup.sh programs NAME...  commands on the PATH, from Debian's packages
+#   sh scripts/setup.sh runtime [COMMAND...]   what `edgeproxy` needs to run
+#   sh scripts/setup.sh dev [COMMAND...]       the above, and what checks and tests need
+#
+# COMMANDs are programs that have to be there, from Debian's packages.
 #
 # Every step may be interrupted and repeated: a stamp is written only after a step was completed,
 # an environment that does not start is made anew. As root, missing Debian packages are installed;
@@ -41,52 +42,46 @@ setup: install them as root, then run this again:  apt-get update && apt-get ins
         die "apt-get could not install: $*"
 }
 
-programs() {
-    wanted=
-    for name in "$@"; do
-        # /usr/sbin is not on everybody's PATH
-        if ! PATH="$PATH:/usr/sbin:/sbin" command -v "$name" >/dev/null 2>&1; then
-            package=$(package_of "$name")
-            case " $wanted " in *" $package "*) ;; *) wanted="$wanted $package" ;; esac
-        fi
-    done
-    # shellcheck disable=SC2086
-    [ -z "$wanted" ] || install_packages $wanted
+wanted=
+
+want() {
+    case " $wanted " in *" $1 "*) ;; *) wanted="${wanted:+$wanted }$1" ;; esac
 }
 
-# A build with profile-guided optimisation, like Debian's own, needs a third less CPU per request
-# than a plain one, which is what version managers make: it comes first, if it can be used.
 find_python() {
-    for wanted in optimised any; do
-        for candidate in ${PYTHON:-} /usr/bin/python3.11 python3.11 python3 python3.12 python3.13; do
-            if "$candidate" - "$wanted" "$(id -u)" 2>/dev/null <<'END'
-import importlib.util, sys, sysconfig
-optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
-has_venv = importlib.util.find_spec("ensurepip") is not None
-usable = sys.argv[1] == "any" or (optimised and (has_venv or sys.argv[2] == "0"))
-sys.exit(sys.version_info < (3, 11) or not usable)
-END
-            then
-                command -v "$candidate"
-                return
-            fi
-        done
+    for candidate in ${PYTHON:-} python3.11 python3 python3.12 python3.13; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
     done
     return 1
 }
 
 starts() { "$venv/bin/python" -c 'import pip' >/dev/null 2>&1; }
 
-make_venv() {
-    python=$(find_python) || die "Python 3.11 or later is needed (Debian: apt-get install python3)"
-    # Debian ships the venv module without the part that puts pip in: python3-venv brings it
-    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-        if [ "$python" = /usr/bin/python3 ]; then
-            install_packages python3-venv
-        else
-            install_packages "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+# Everything that is missing is found before anything is installed or refused, so that it is said
+# once and completely.
+system_packages() {
+    for name in "$@"; do
+        # /usr/sbin is not on everybody's PATH
+        PATH="$PATH:/usr/sbin:/sbin" command -v "$name" >/dev/null 2>&1 || want "$(package_of "$name")"
+    done
+    if ! starts; then
+        if ! python=$(find_python); then
+            want python3
+            want python3-venv
+        # Debian ships the venv module without the part that puts pip in
+        elif ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+            want "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
         fi
     fi
+    # shellcheck disable=SC2086  # one word per package
+    [ -z "$wanted" ] || install_packages $wanted
+}
+
+make_venv() {
+    python=$(find_python) || die "Python 3.11 or later is needed"
     say "making $venv with $("$python" --version)"
     rm -rf "$venv"
     "$python" -m venv "$venv" || die "could not make $venv"
@@ -123,8 +118,12 @@ packages() {
 command=${1:-}
 [ $# -eq 0 ] || shift
 case "$command" in
-    runtime) [ -f "$venv/.ready-dev" ] && packages dev '.[dev]' || packages runtime . ;;
-    dev) packages dev '.[dev]' ;;
-    programs) programs "$@" ;;
-    *) die "usage: setup.sh runtime | dev | programs NAME..." ;;
+    runtime|dev) system_packages "$@" ;;
+    *) die "usage: setup.sh runtime|dev [COMMAND...]" ;;
 esac
+# an environment for development serves for running as well
+if [ "$command" = dev ] || [ -f "$venv/.ready-dev" ]; then
+    packages dev '.[dev]'
+else
+    packages runtime .
+fi
