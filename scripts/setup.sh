@@ -48,9 +48,20 @@ want() {
     case " $wanted " in *" $1 "*) ;; *) wanted="${wanted:+$wanted }$1" ;; esac
 }
 
+can() { "$@" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+# Debian's own build comes first, if it can be used: it is optimised with profiles, and serves a hit
+# for a third less CPU than the plain builds that version managers make.
 find_python() {
+    debian=/usr/bin/python3.11
+    if [ -z "${PYTHON:-}" ] && can "$debian" && {
+        [ "$(id -u)" -eq 0 ] || "$debian" -c 'import ensurepip' 2>/dev/null
+    }; then
+        echo "$debian"
+        return
+    fi
     for candidate in ${PYTHON:-} python3.11 python3 python3.12 python3.13; do
-        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        if can "$candidate"; then
             command -v "$candidate"
             return
         fi
