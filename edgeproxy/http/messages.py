@@ -57,12 +57,11 @@ class Request:
         "target",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - made for every request, and keywords cost
         self,
         method: bytes,
         target: bytes,
         fields: list[Field],
-        *,
         authority: bytes,
         connection: ConnectionInfo,
         scheme: bytes = b"https",

@@ -130,6 +130,22 @@ class Http2Session:
 
     # --- wire.h2.connection.Sink ----------------------------------------------------------------
 
+    def _request(self, head: RequestHead) -> Request:
+        method, scheme, authority, target, fields, length, _ = head
+        return Request(
+            method,
+            target,
+            fields,
+            authority,
+            self._channel.info,
+            scheme,
+            "HTTP/2",
+            None,
+            length,
+            self._now,
+            self._monotonic,
+        )
+
     def on_whole_request(self, stream_id: int, head: RequestHead) -> Exchange | None:
         """Answer a request without content at once, or return the exchange to go on with."""
         application = self._application
@@ -163,19 +179,6 @@ class Http2Session:
             self._respond(stream, exchange, exchange.response)
             return
         self._begin(self._answer(stream, exchange), exchange)
-
-    def _request(self, head: RequestHead) -> Request:
-        return Request(
-            head.method,
-            head.target,
-            head.fields,
-            authority=head.authority,
-            connection=self._channel.info,
-            scheme=head.scheme,
-            content_length=head.content_length,
-            received_at=self._now,
-            started=self._monotonic,
-        )
 
     def on_too_large(self, stream: Stream) -> None:
         """Refuse a field section over the limits (RFC 6585 section 5)."""

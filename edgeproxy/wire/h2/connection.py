@@ -14,6 +14,7 @@ from edgeproxy.errors import ConnectionFault, StreamFault
 from edgeproxy.wire.h2 import codes, frames
 from edgeproxy.wire.h2.control import TABLE_SIZE, Control, check_dependency
 from edgeproxy.wire.h2.field_blocks import FieldBlock, unpadded
+from edgeproxy.wire.h2.frames import END_HEADERS, END_STREAM, PADDED, PRIORITIZED
 from edgeproxy.wire.h2.guard import Guard
 from edgeproxy.wire.h2.hpack import Decoder, Field, FieldSectionTooLarge
 from edgeproxy.wire.h2.priority import parse_priority
@@ -23,6 +24,8 @@ from edgeproxy.wire.h2.requests import RequestHead, parse_request, parse_trailer
 from edgeproxy.wire.h2.sending import Sender
 from edgeproxy.wire.h2.streams import Stream, lane_of
 from edgeproxy.wire.limits import Limits
+
+_PADDED_OR_PRIORITIZED = PADDED | PRIORITIZED
 
 
 class Sink(Protocol):
@@ -127,13 +130,13 @@ class Connection(FrameReader):
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         if not stream_id & 1:
             raise ConnectionFault(codes.PROTOCOL_ERROR, "HEADERS on a stream not of the client's")
-        if flags & (frames.PADDED | frames.PRIORITIZED):
+        if flags & _PADDED_OR_PRIORITIZED:
             if flags & frames.PADDED:
                 payload = unpadded(payload)
             if flags & frames.PRIORITIZED:
                 check_dependency(stream_id, payload[:5])
                 payload = payload[5:]
-        if flags & frames.END_HEADERS:
+        if flags & END_HEADERS:
             self._on_field_block(stream_id, payload, flags)
             return
         self._guard.count_empty(payload)
@@ -178,7 +181,7 @@ class Connection(FrameReader):
             return
         head = parse_request(fields, stream_id=stream_id, scheme=self._scheme)
         exchange = None
-        if flags & frames.END_STREAM:
+        if flags & END_STREAM:
             if head.content_length:
                 raise StreamFault(stream_id, codes.PROTOCOL_ERROR, "content-length without content")
             exchange = self._sink.on_whole_request(stream_id, head)

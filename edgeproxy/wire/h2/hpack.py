@@ -176,6 +176,8 @@ class Decoder:
         at, size, step = 0, len(block), self._fields_max
         fields: list[Field] = []
         try:
+            if not block.translate(None, _ONE_OCTET_INDEXES) and self._is_surely_small(size):
+                return list(map(self._table.__getitem__, block))
             if self._lowest_max < self._capacity or (size and block[0] & 0xE0 == 0x20):
                 at = self._update_size(block)
             while at < size:
@@ -189,6 +191,14 @@ class Decoder:
         except IndexError:
             raise _broken("truncated, or no such index") from None
         return fields
+
+    def _is_surely_small(self, count: int) -> bool:
+        """Whether so many indexed fields keep every limit, whichever they are; no update is due."""
+        return (
+            count <= self._fields_max
+            and count * self._largest <= self._section_bytes_max
+            and self._lowest_max >= self._capacity
+        )
 
     def _run(self, block: bytes, at: int, stop: int, fields: list[Field]) -> int:
         """Decode representations that begin before `stop`; return where the next one begins.

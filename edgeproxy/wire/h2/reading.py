@@ -4,18 +4,22 @@ Knows lengths and types only; what frames mean stands in `connection.py`, which 
 `FrameReader` so that the hot path has no call in between. Keeps no more than one unfinished frame.
 """
 
+import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from edgeproxy.errors import ConnectionFault, StreamFault
 from edgeproxy.wire.h2 import codes, frames
+from edgeproxy.wire.h2.frames import FRAME_BYTES_MAX, HEADER_BYTES, STREAM_ID_MAX
 
 # In the place of a type: the handler of all types that have none.
 OTHER = -1
 
 Handler = Callable[[Any, int, int, bytes], None]
 
+# Length in two parts, type, flags, stream identifier with its reserved bit (section 4.1).
+_frame_head = struct.Struct(">HBBBL").unpack_from
 _HEADERS_TYPE = bytes((frames.HEADERS,))
 
 
@@ -85,20 +89,19 @@ class FrameReader(ABC):
         """Handle every whole frame from `at` on; return where the unfinished one begins."""
         size = len(data) if self._is_greeted else 0
         handlers, other = self._handlers, self._handlers[OTHER]
-        while size - at >= frames.HEADER_BYTES:
-            length = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
-            if length > frames.FRAME_BYTES_MAX:
+        while size - at >= HEADER_BYTES:
+            high, low, kind, flags, stream_id = _frame_head(data, at)
+            length = high << 8 | low
+            if length > FRAME_BYTES_MAX:
                 raise ConnectionFault(codes.FRAME_SIZE_ERROR, "frame over 16384 bytes")
-            start = at + frames.HEADER_BYTES
+            start = at + HEADER_BYTES
             end = start + length
             if end > size:
                 break
-            kind = data[at + 3]
             if self.awaited is not None and kind != self.awaited:
                 raise ConnectionFault(codes.PROTOCOL_ERROR, "first SETTINGS or field block broken")
-            stream_id = int.from_bytes(data[at + 5 : start], "big") & frames.STREAM_ID_MAX
             try:
-                handlers.get(kind, other)(self, data[at + 4], stream_id, data[start:end])
+                handlers.get(kind, other)(self, flags, stream_id & STREAM_ID_MAX, data[start:end])
             except StreamFault as fault:
                 self.reset(fault.stream_id, fault.code)
             at = end
