@@ -47,6 +47,9 @@ _NEVER_KEPT = frozenset(
 )
 _PERMIT_AUTHORIZED = (b"public", b"s-maxage", b"must-revalidate")
 
+REFUSED_FOR_THE_ASKER = frozenset({"request-no-store", "authorization"})
+"""Reasons that lie in one request: they say nothing of what the next one will get."""
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
@@ -60,7 +63,7 @@ class DoNotStore:
     """The response must not be stored.
 
     `reason` is pass, method, status, request-no-store, no-store, private, vary, authorization,
-    set-cookie, no-lifetime or too-large.
+    set-cookie, no-lifetime or too-large; the edge adds some of its own.
     """
 
     reason: str
@@ -89,6 +92,15 @@ def may_store(
     if not _is_worth_storing(status, lines, freshness):
         return DoNotStore("no-lifetime")
     return Store(freshness)
+
+
+def asks_for_itself(request: Request, *, policy: CachePolicy) -> bool:
+    """Tell whether the request may keep its own answer from others: Authorization, no-store.
+
+    Nobody is to wait for such an answer (RFC 9111 sections 3.5 and 5.2.1.5).
+    """
+    is_authorized = first(request.fields, b"authorization") is not None
+    return is_authorized or _forbids_storing(request, policy)
 
 
 def fields_to_store(fields: Iterable[Field]) -> Fields:
@@ -120,11 +132,14 @@ def _refused_by_request(request: Request, policy: CachePolicy) -> str | None:
         return "pass"
     if request.method != b"GET":
         return "method"
-    if policy.honours_request_directives:
-        values = [value for name, value in request.fields if name == b"cache-control"]
-        if values and parse_cache_control(values).has(b"no-store"):
-            return "request-no-store"
-    return None
+    return "request-no-store" if _forbids_storing(request, policy) else None
+
+
+def _forbids_storing(request: Request, policy: CachePolicy) -> bool:
+    if not policy.honours_request_directives:
+        return False
+    values = [value for name, value in request.fields if name == b"cache-control"]
+    return bool(values) and parse_cache_control(values).has(b"no-store")
 
 
 def _refused_by_status(status: int, directives: Directives, policy: CachePolicy) -> str | None:

@@ -14,7 +14,14 @@ from dataclasses import dataclass, replace
 from edgeproxy.cache.freshness import Freshness
 from edgeproxy.cache.reuse import STALE_IF_ERROR_STATUSES, may_serve_stale_on_error
 from edgeproxy.cache.stored import StoredResponse, make_stored, with_date
-from edgeproxy.cache.storing import DoNotStore, Store, fields_to_store, may_replace, may_store
+from edgeproxy.cache.storing import (
+    REFUSED_FOR_THE_ASKER,
+    DoNotStore,
+    Store,
+    fields_to_store,
+    may_replace,
+    may_store,
+)
 from edgeproxy.cache.validation import carry_over, conditional_fields, freshen, select_for_304
 from edgeproxy.cache.vary import nominated, selecting_values
 from edgeproxy.clock import Clock
@@ -161,8 +168,9 @@ class Filler:
         self, question: Question, flight: Flight, response: OriginResponse, verdict: DoNotStore
     ) -> None:
         """Stream to the leader alone, as fast as it reads."""
-        if response.status < 500:
-            # A server error says nothing of the resource: the next request is to try again.
+        if response.status < 500 and verdict.reason not in REFUSED_FOR_THE_ASKER:
+            # A server error says nothing of the resource, and one client's word nothing of what
+            # others will get: the next request is to try again.
             self.flights.remember_uncacheable(flight.key)
         representation = represent(
             question.route,

@@ -15,7 +15,7 @@ from typing import assert_never
 from edgeproxy.cache.invalidation import targets_to_invalidate
 from edgeproxy.cache.reuse import may_serve_stale_on_error
 from edgeproxy.cache.stored import StoredResponse, with_date
-from edgeproxy.cache.storing import may_store
+from edgeproxy.cache.storing import asks_for_itself, may_store
 from edgeproxy.cache.vary import Vary, selecting_values
 from edgeproxy.edge import fetch
 from edgeproxy.edge.answers import Answers
@@ -333,10 +333,12 @@ class Forwarder:
 
 
 def _is_for_the_asker_alone(question: Question) -> bool:
-    """Tell whether somebody else's answer would not do (RFC 9111 sections 5.2.1.4, 5.2.2.4)."""
+    """Tell whether one answer would not do for both (RFC 9111 sections 5.2.1.4, 5.2.2.4, 3.5)."""
     stored = question.selected
-    return question.reason == "request" or (
-        stored is not None and not is_shareable(stored.freshness)
+    return (
+        question.reason == "request"
+        or (stored is not None and not is_shareable(stored.freshness))
+        or asks_for_itself(question.asked, policy=question.route.rule.cache)
     )
 
 

@@ -2,7 +2,15 @@ import pytest
 
 from edgeproxy.cache.freshness import Freshness
 from edgeproxy.cache.policy import TRANSPARENT, CachePolicy
-from edgeproxy.cache.storing import DoNotStore, Store, fields_to_store, may_replace, may_store
+from edgeproxy.cache.storing import (
+    REFUSED_FOR_THE_ASKER,
+    DoNotStore,
+    Store,
+    asks_for_itself,
+    fields_to_store,
+    may_replace,
+    may_store,
+)
 from tests.support.caching import NOW, date, get, keep, lines
 
 RULE = CachePolicy(edge_lifetime=30, negative_lifetime=5)
@@ -94,6 +102,23 @@ def test_authorized_requests_need_permission():
     for permission in ("public", "s-maxage=60", "must-revalidate"):
         fields = {"cache_control": f"max-age=60, {permission}"}
         assert isinstance(decide(request=request, **fields), Store)
+
+
+@pytest.mark.parametrize(
+    ("request_fields", "policy", "expected"),
+    [
+        ({}, TRANSPARENT, False),
+        ({"cache_control": "no-cache"}, TRANSPARENT, False),
+        ({"cache_control": "no-store"}, TRANSPARENT, True),
+        ({"cache_control": "no-store"}, CachePolicy(honours_request_directives=False), False),
+        ({"authorization": "Basic eA=="}, TRANSPARENT, True),
+    ],
+)
+def test_requests_whose_answer_others_may_not_get(request_fields, policy, expected):
+    request = get(**request_fields)
+    assert asks_for_itself(request, policy=policy) is expected
+    if expected:
+        assert reason(request=request, cache_control="max-age=60") in REFUSED_FOR_THE_ASKER
 
 
 def test_must_understand_replaces_no_store_where_the_status_is_understood():
