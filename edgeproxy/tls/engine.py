@@ -46,6 +46,7 @@ class TlsEngine:
     """
 
     __slots__ = (
+        "_is_shut",
         "_rbio",
         "_send",
         "_ssl",
@@ -65,6 +66,7 @@ class TlsEngine:
         self._wbio = raw._from_ssl  # noqa: SLF001
         self.is_established = False
         self.is_peer_closed = False
+        self._is_shut = False
 
     def handshake(self, size: int) -> bool:
         """Take `size` bytes of `ciphertext_in`; True once the handshake is complete.
@@ -122,8 +124,9 @@ class TlsEngine:
         self.drain()
 
     def shutdown(self) -> None:
-        """Send close_notify (section 6.1)."""
-        if self.is_established:
+        """Send close_notify (section 6.1), once: a second call would read, and choke on data."""
+        if self.is_established and not self._is_shut:
+            self._is_shut = True
             _lib.SSL_shutdown(self._ssl)
             _lib.ERR_clear_error()
             self.drain()
@@ -136,5 +139,5 @@ class TlsEngine:
 
 def _reason(error: SSL.Error) -> str:
     """Return the last reason of OpenSSL's queue as text."""
-    queue = error.args[0] if error.args else ()
-    return queue[-1][2] if queue and isinstance(queue[-1], tuple) else "connection closed"
+    queue = error.args[0] if error.args else None
+    return str(queue[-1][2]) if isinstance(queue, list) and queue else "connection closed"
