@@ -15,8 +15,8 @@ help: ## this list
 demo: runtime ## the edge with a demo widget behind it, on https://localhost:8443 (flags: DEMO_ARGS="--help")
 	@exec $(BIN)/edgeproxy demo $(DEMO_ARGS)
 
-test: dev ## every test, with coverage and its floors (a part: PYTEST_ARGS="tests/unit/http")
-	@sh scripts/setup.sh programs curl nghttp h2load openssl chromium
+test: ## every test, with coverage and its floors (a part: PYTEST_ARGS="tests/unit/http")
+	@sh scripts/setup.sh dev curl nghttp h2load openssl chromium
 	@sh scripts/test.sh $(PYTEST_ARGS)
 
 check: dev ## lint, format, types, layers, the mirror of the unit tests, sizes
@@ -25,8 +25,8 @@ check: dev ## lint, format, types, layers, the mirror of the unit tests, sizes
 format: dev ## put the code into the house's format
 	@$(BIN)/ruff check -q --fix . && $(BIN)/ruff format -q .
 
-bench: runtime ## CPU per request beside nginx's proxy_cache, in one run (flags: BENCH_ARGS="--help")
-	@sh scripts/setup.sh programs nginx h2load
+bench: ## CPU per request beside nginx's proxy_cache, in one run (flags: BENCH_ARGS="--help")
+	@sh scripts/setup.sh runtime nginx h2load taskset
 	@$(BIN)/python -m bench.compare $(BENCH_ARGS)
 
 clean: ## remove what tools and the demo left, but not the environment

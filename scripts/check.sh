@@ -1,7 +1,7 @@
 #!/bin/sh
 # Run every static check, all of them even when one fails, and say at the end which ones did.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 bin=.venv/bin
 failed=
 

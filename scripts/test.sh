@@ -2,7 +2,7 @@
 # Run pytest under coverage; a run of everything also has to keep the floors of check_coverage.py.
 # Arguments go to pytest; with a path or a selection among them the floors are not asked.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 bin=.venv/bin
 
 rm -f .coverage .coverage.*
