@@ -8,17 +8,18 @@ one client, or `UpstreamError`, which the handler turns into 502, 503 or 504.
 """
 
 import asyncio
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
 from edgeproxy.cache.invalidation import targets_to_invalidate
-from edgeproxy.cache.reuse import may_serve_stale_on_error
+from edgeproxy.cache.reuse import STALE_IF_ERROR_STATUSES, may_serve_stale_on_error
 from edgeproxy.cache.stored import StoredResponse, with_date
 from edgeproxy.cache.storing import asks_for_itself, may_store
 from edgeproxy.cache.vary import Vary, selecting_values
 from edgeproxy.edge import fetch
-from edgeproxy.edge.answers import Answers
+from edgeproxy.edge.answers import Answers, Passing
 from edgeproxy.edge.collapse import (
     Arriving,
     Confirmed,
@@ -231,7 +232,7 @@ class Forwarder:
             member=self._member(
                 fwd=question.reason,
                 fwd_status=told.received_status,
-                ttl=int(stale.fresh_until - now),
+                ttl=math.floor(stale.fresh_until - now),
                 collapsed=is_collapsed,
                 detail="stale-if-error",
             ),
@@ -252,14 +253,39 @@ class Forwarder:
     # --- alone ---
 
     async def _alone(self, request: Request, question: Question, detail: str | None) -> Response:
-        return await self.alone(
-            request,
-            question.route,
-            reason=question.reason,
-            outcome="uncacheable",
-            detail=detail,
-            asked=question.asked,
-        )
+        return await self.apart(request, question, outcome="uncacheable", detail=detail)
+
+    async def apart(
+        self, request: Request, question: Question, *, outcome: str, detail: str | None = None
+    ) -> Response:
+        """Pass the client's own request on; what may be stale stands in where the next hop fails.
+
+        Raises:
+            UpstreamError: it failed, and nothing may stand in.
+        """
+        try:
+            response = await self.alone(
+                request,
+                question.route,
+                reason=question.reason,
+                outcome=outcome,
+                detail=detail,
+                asked=question.asked,
+            )
+        except UpstreamError as error:
+            stale = self._stale(request, question, Unavailable(error), is_collapsed=False)
+            if stale is None:
+                raise _for(question, error) from error
+            return stale
+        if response.status not in STALE_IF_ERROR_STATUSES:
+            return response
+        told = Unavailable(None, response.status)
+        stale = self._stale(request, question, told, is_collapsed=False)
+        if stale is None:
+            return response
+        if isinstance(response.body, Passing):
+            await response.body.aclose()
+        return stale
 
     async def alone(
         self,

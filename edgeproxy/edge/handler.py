@@ -10,6 +10,7 @@ becomes an answer and never a lost request; what `hit` returns is shared between
 """
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -239,11 +240,10 @@ class Edge:
             case Forward(reason, stored):
                 if policy.honours_request_directives and wants_only_stored(request):
                     return self._refused(request, Refusal(504, "only-if-cached"))
+                question = Question(route, asked, reason, candidates, stored)
                 if _is_asked_whole(request, route, stored):
-                    question = Question(route, asked, reason, candidates, stored)
                     return await self._forwarder.answer(request, question)
-                outcome = OUTCOME_OF[reason]
-                return await self._forwarder.alone(request, route, reason=reason, outcome=outcome)
+                return await self._forwarder.apart(request, question, outcome=OUTCOME_OF[reason])
             case never:
                 assert_never(never)
 
@@ -252,7 +252,10 @@ class Edge:
     ) -> Response:
         self._counters.stale_served["while-revalidate"] += 1
         member = cache_status.member(
-            self._pop, hit=True, ttl=int(stored.fresh_until - now), detail="stale-while-revalidate"
+            self._pop,
+            hit=True,
+            ttl=math.floor(stored.fresh_until - now),
+            detail="stale-while-revalidate",
         )
         return self._answers.stored(request, route, stored, now, outcome="hit_stale", member=member)
 
