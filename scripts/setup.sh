@@ -60,7 +60,7 @@ find_python() {
         echo "$debian"
         return
     fi
-    for candidate in ${PYTHON:-} python3.11 python3 python3.12 python3.13; do
+    for candidate in ${PYTHON:-} python3 python3.11 python3.12 python3.13; do
         if can "$candidate"; then
             command -v "$candidate"
             return
