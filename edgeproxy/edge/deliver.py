@@ -28,6 +28,7 @@ _ACCEPTS_RANGES = (b"accept-ranges", b"bytes")
 _PRECONDITIONS = frozenset(
     {b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since"}
 )
+_BEFORE_CHANGES = frozenset({b"if-match", b"if-unmodified-since"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,11 @@ def select(
     date = representation.date
     if any(name in _PRECONDITIONS for name, _ in request.fields):
         verdict = evaluate(
-            request.method, request.fields, etag=etag, last_modified=last_modified, date=date
+            request.method,
+            _judged(request.fields, etag),
+            etag=etag,
+            last_modified=last_modified,
+            date=date,
         )
         if verdict is not Precondition.PASS:
             return verdict
@@ -190,6 +195,16 @@ def select(
     if isinstance(resolved, ByteRange):
         return Part(resolved, length)
     return resolved or Precondition.PASS
+
+
+def _judged(fields: list[Field], etag: bytes | None) -> list[Field]:
+    """Leave If-Match out where no tag is known, and what it overrides (RFC 9110 section 13.1.1).
+
+    The tag may be one that is made when the content is whole: nobody is refused for want of it.
+    """
+    if etag is not None or all(name != b"if-match" for name, _ in fields):
+        return fields
+    return [line for line in fields if line[0] not in _BEFORE_CHANGES]
 
 
 def respond(

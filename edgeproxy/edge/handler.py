@@ -66,6 +66,14 @@ _PARTICULAR = frozenset(
 # Those of them that change more than CORS, and those that only some policies listen to.
 _SHAPING = _PARTICULAR - {b"authorization", b"cache-control", b"origin", b"pragma"}
 _DIRECTIVES = frozenset({b"cache-control", b"pragma"})
+# What only the origin may judge, by `Route.is_managed`. A cache must not evaluate If-Match and
+# If-Unmodified-Since (RFC 9111 section 4.3.2); under a caching rule the edge does, in the origin's
+# place, because it may have made the validators itself. Who is authorized is never for us to say,
+# but without a rule the response's own directives decide (section 3.5).
+_ORIGINS = {
+    False: frozenset({b"if-match", b"if-unmodified-since"}),
+    True: frozenset({b"authorization"}),
+}
 _FROM_STORE = frozenset({b"GET", b"HEAD"})
 
 
@@ -152,7 +160,7 @@ class Edge:
         names = _PARTICULAR.intersection([name for name, _ in request.fields])
         if request.method not in _FROM_STORE or b"expect" in names:
             return None
-        if route.is_managed and b"authorization" in names:
+        if not names.isdisjoint(_ORIGINS[route.is_managed]):
             return None
         stored = candidates[0]
         honours = route.rule.cache.honours_request_directives and not names.isdisjoint(_DIRECTIVES)
@@ -313,7 +321,7 @@ def _bypasses(request: Request, route: Route) -> str | None:
         return "method"
     if not route.rule.cache.may_store:
         return "bypass"
-    if route.is_managed and first(request.fields, b"authorization") is not None:
+    if any(name in _ORIGINS[route.is_managed] for name, _ in request.fields):
         return "bypass"
     return None
 

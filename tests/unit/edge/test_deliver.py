@@ -81,6 +81,13 @@ def test_preconditions_and_ranges_are_for_200_only(status: int) -> None:
     assert answer(status, range="bytes=0-0").status == status
 
 
+@pytest.mark.parametrize("tags", ['"1"', "*"])
+def test_if_match_is_not_judged_by_a_tag_that_nobody_knows_yet(tags: str) -> None:
+    request = make_pop().request(if_match=tags, if_unmodified_since="Tue, 14 Nov 2022 22:00:00 GMT")
+    made = Representation(200, [(b"last-modified", MODIFIED.encode())], length=1)
+    assert select(request, made, 1) is Precondition.PASS
+
+
 def test_refusals_of_a_part_say_how_much_there_is() -> None:
     response = answer(range="bytes=10-")
     assert combined(response.fields, b"content-range") == b"bytes */10"

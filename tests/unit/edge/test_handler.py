@@ -86,6 +86,23 @@ async def test_a_transparent_hit_listens_to_the_request() -> None:
     assert hit(pop, authorization="Bearer t") is not None
 
 
+@pytest.mark.parametrize("name", ["if_match", "if_unmodified_since"])
+async def test_a_transparent_site_leaves_the_origins_preconditions_to_the_origin(
+    name: str,
+) -> None:
+    pop = make_pop()
+    route = pop.origin.on("GET", "/a")
+    route.reply(200, b"x", cache_control="max-age=60", etag='"1"')
+    route.reply(412)
+    await pop.get()
+    asked = {name: '"1"' if name == "if_match" else "Tue, 14 Nov 2023 22:13:20 GMT"}
+    assert hit(pop, **asked) is None
+    refused = await pop.get(**asked)
+    assert (refused.status, refused.cache_status) == (412, "fra1; fwd=bypass")
+    assert combined(pop.origin.asked[1].fields, name.replace("_", "-").encode())
+    assert hit(pop) is not None
+
+
 async def test_variants_are_told_apart_at_once() -> None:
     pop = make_pop()
     route = pop.origin.on("GET", "/a")
