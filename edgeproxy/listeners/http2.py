@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 # Output is joined, encrypted and handed on in pieces of this size: larger ones fall out of the
 # processor's cache, smaller ones cost calls.
-WRITE_BYTES = 64 * 1024
+WRITE_BYTES = 128 * 1024
 # What one turn of the loop may send on one connection before the others get theirs.
 TURN_BYTES = 256 * 1024
 # Content of a response that streams through is taken from its source up to here per stream.
@@ -80,11 +80,18 @@ class Http2Session:
         self._pump()
 
     def peer_closed(self) -> None:
-        """Finish what is in flight; see `Session`."""
+        """Send what is ready, and stop working; see `Session`.
+
+        A peer that cannot send can neither open windows nor cancel: nobody speaks HTTP/2 through a
+        half-closed connection, so this one has most likely gone.
+        """
         self._draining_since = self._draining_since or self._monotonic
         self._is_shut = True
-        for _, exchange in self._exchanges():
-            exchange.stop_content("connection_closed")
+        for stream, _ in self._exchanges():
+            if not stream.is_final:
+                self._h2.abandon(stream, codes.CANCEL)
+                self.on_reset(stream)
+        self._flush()
         self._close_if_done()
 
     def lost(self) -> None:
@@ -221,6 +228,7 @@ class Http2Session:
                 self._pump()
             else:
                 self._sender.start(stream, _block(response))
+                self._flush()  # the first content may be long in coming
                 await self._stream(stream, exchange, body)
         except EdgeError as error:
             log.debug("response to %r broken off: %s", exchange.request.target, error)
