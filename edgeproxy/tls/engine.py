@@ -22,7 +22,7 @@ _ffi: Any = SSL._ffi  # type: ignore[attr-defined]  # noqa: SLF001
 
 _WANT_READ = _lib.SSL_ERROR_WANT_READ
 RECORD_BYTES = 16384
-DRAIN_BYTES = 4 * RECORD_BYTES
+DRAIN_BYTES = 6 * RECORD_BYTES
 
 ciphertext_in = bytearray(4 * RECORD_BYTES)
 _plaintext_in = bytearray(2 * RECORD_BYTES)

@@ -13,6 +13,7 @@ from edgeproxy.wire.h2 import codes
 from edgeproxy.wire.h2.frames import (
     END_STREAM,
     FRAME_BYTES_MAX,
+    HEADER_BYTES,
     WINDOW_DEFAULT,
     WINDOW_MAX,
     field_block_frames,
@@ -23,6 +24,7 @@ from edgeproxy.wire.h2.streams import LANES, Stream
 # A body up to here is framed at once when nothing waits and the windows allow it: four frames are
 # one write. Larger ones take turns.
 STRAIGHT_BYTES_MAX = 4 * FRAME_BYTES_MAX
+_FULL_FRAME = FRAME_BYTES_MAX.to_bytes(3, "big") + b"\0\0"
 
 
 class Sender:
@@ -194,6 +196,10 @@ class Sender:
             if size <= 0 and stream.chunks:
                 stream.current, stream.offset = stream.chunks.popleft(), 0
                 continue
+            if (full := (min(size - 1, allowed - sent)) // FRAME_BYTES_MAX) > 0:
+                self._append_full_frames(stream, full)
+                sent += full * FRAME_BYTES_MAX
+                continue
             n = min(size, FRAME_BYTES_MAX, allowed - sent)
             is_end = n == size and stream.is_final and not stream.chunks
             if n <= 0 and not is_end:
@@ -216,6 +222,17 @@ class Sender:
         stream.sent_bytes += sent
         self.sent_bytes += sent
         return sent
+
+    def _append_full_frames(self, stream: Stream, count: int) -> None:
+        """Frame that many pieces of full size that are not the last of what is queued."""
+        append, head = self.out.append, _FULL_FRAME + stream.id_bytes
+        view, at = memoryview(stream.current), stream.offset
+        for _ in range(count):
+            append(head)
+            append(view[at : at + FRAME_BYTES_MAX])
+            at += FRAME_BYTES_MAX
+        stream.offset = at
+        self.out_bytes += count * (FRAME_BYTES_MAX + HEADER_BYTES)
 
     def widen(self, increment: int) -> None:
         """Take a WINDOW_UPDATE for the connection (section 6.9.1)."""
