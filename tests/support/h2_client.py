@@ -61,6 +61,8 @@ class H2Client:
         self.is_over = asyncio.Event()
         self.goaway: int | None = None
         self.grants_windows = True
+        self._moved = asyncio.Event()
+        self._pongs = 0
 
     async def get(self, path: str, fields: Iterable[tuple[str, str]] = (), **more: str) -> Reply:
         return await (self.send("GET", path, fields, **more)).whole()
@@ -73,6 +75,7 @@ class H2Client:
         *,
         body: bytes = b"",
         authority: str = "",
+        is_end: bool = True,
     ) -> Reply:
         stream_id = self.h2.get_next_available_stream_id()
         head = [
@@ -83,11 +86,58 @@ class H2Client:
             *fields,
         ]
         reply = self.replies[stream_id] = Reply(stream_id=stream_id)
-        self.h2.send_headers(stream_id, head, end_stream=not body)
+        self.h2.send_headers(stream_id, head, end_stream=is_end and not body)
         if body:
             self.h2.send_data(stream_id, body, end_stream=True)
         self._flush()
         return reply
+
+    async def upload(
+        self, method: str, path: str, body: bytes, fields: Iterable[tuple[str, str]] = ()
+    ) -> Reply:
+        """Send a request with content as fast as the windows allow; return when all is sent."""
+        reply = self.send(method, path, [*fields, ("content-length", str(len(body)))], is_end=False)
+        await self.send_on(reply, body)
+        return reply
+
+    async def send_on(self, reply: Reply, data: bytes, *, is_end: bool = True) -> None:
+        """Send more content of a request that has not ended."""
+        view = memoryview(data)
+        while view:
+            if room := self.room(reply):
+                self.h2.send_data(reply.stream_id, view[:room], end_stream=False)
+                view = view[room:]
+                self._flush()
+                await self._writer.drain()
+            else:
+                await self._next_move()
+        if is_end:
+            self.h2.end_stream(reply.stream_id)
+            self._flush()
+
+    def room(self, reply: Reply) -> int:
+        """Return how much content the edge would take now, one frame at most."""
+        window = self.h2.local_flow_control_window(reply.stream_id)
+        return min(window, self.h2.max_outbound_frame_size)
+
+    def grant(self, reply: Reply) -> None:
+        """Take what comes from now on as it comes, and what was held back before."""
+        self.grants_windows = True
+        self.h2.acknowledge_received_data(len(reply.body), reply.stream_id)
+        self._flush()
+
+    async def heard(self) -> None:
+        """Wait until the edge has read everything sent so far: a PING comes back."""
+        awaited = self._pongs + 1
+        self.h2.ping(b"all read")
+        self._flush()
+        async with asyncio.timeout(60):
+            while self._pongs < awaited and not self.is_over.is_set():
+                await self._next_move()
+
+    async def _next_move(self) -> None:
+        self._moved.clear()
+        await self._moved.wait()
 
     def cancel(self, reply: Reply) -> None:
         self.h2.reset_stream(reply.stream_id, 8)
@@ -103,10 +153,12 @@ class H2Client:
                 for event in self.h2.receive_data(data):
                     self._take(event)
                 self._flush()
+                self._moved.set()
         except (ConnectionError, ssl.SSLError, h2.exceptions.ProtocolError):
             pass
         finally:
             self.is_over.set()
+            self._moved.set()
             for reply in self.replies.values():
                 reply.begun.set()
                 reply.ended.set()
@@ -114,6 +166,9 @@ class H2Client:
     def _take(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.ConnectionTerminated):
             self.goaway = int(event.error_code or 0)
+            return
+        if isinstance(event, h2.events.PingAckReceived):
+            self._pongs += 1
             return
         reply = self.replies.get(getattr(event, "stream_id", None) or 0)
         if reply is None:
