@@ -8,6 +8,8 @@ wait for the peer so that no RST overtakes the last response, RFC 9112 section 9
 import asyncio
 import logging
 import os
+import socket
+import struct
 from collections.abc import Callable
 from typing import Protocol, cast
 
@@ -21,6 +23,8 @@ from edgeproxy.wire.limits import Limits
 log = logging.getLogger(__name__)
 
 SessionFactory = Callable[[Channel, str], Session]
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Registry(Protocol):
@@ -140,7 +144,13 @@ class Connection(asyncio.BufferedProtocol):
         self._resume()
 
     def abort(self) -> None:
-        """Drop; see `Channel`."""
+        """Drop by a reset; see `Channel`."""
+        if not self._transport.is_closing():
+            # To a client of HTTP/1.0 a FIN is the end of the content, with or without the
+            # close_notify that curl does not miss; and behind a FIN the kernel goes on to keep
+            # what a slow reader does not take.
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._transport.abort()
 
     def pause_reading(self) -> None:
@@ -163,7 +173,7 @@ class Connection(asyncio.BufferedProtocol):
             self._tick_closing(now)
         elif self.is_paused and self._is_stuck(now, limits.write_stall_seconds):
             self._registry.refused("write_stall")
-            self._transport.abort()
+            self.abort()
         elif self._session is not None:
             self._session.tick(now)
         elif now - self._began > limits.tls_handshake_seconds:
