@@ -1,15 +1,16 @@
 """An `Http2Session` between a channel with a buffer of its own, a peer and an application."""
 
+import asyncio
 from collections.abc import Iterable
 
-from edgeproxy.http.messages import ConnectionInfo
+from edgeproxy.http.messages import ConnectionInfo, Request, Response
 from edgeproxy.listeners.http2 import Http2Session
 from edgeproxy.wire.h2 import frames
 from edgeproxy.wire.limits import Limits
 from tests.support.barrier import settle
 from tests.support.clock import ManualClock
 from tests.support.h2_peer import Peer
-from tests.support.http1_session import FakeApplication
+from tests.support.http1_session import FakeApplication, response
 
 
 class FakeChannel:
@@ -131,3 +132,22 @@ def request(target: bytes, method: bytes = b"GET") -> list[tuple[bytes, bytes]]:
         (b":authority", b"edge.example"),
         (b":path", target),
     ]
+
+
+def answer_with(peer: SessionPeer, body, **named) -> None:
+    async def handler(_request: Request) -> Response:
+        return response(body, **named)
+
+    peer.application.handler = handler
+
+
+def pending(peer: SessionPeer) -> asyncio.Event:
+    """Let the application hold its answers back until the event is set."""
+    gate = asyncio.Event()
+
+    async def handler(_request: Request) -> Response:
+        await gate.wait()
+        return response(b"late")
+
+    peer.application.handler = handler
+    return gate

@@ -59,6 +59,13 @@ def test_a_field_block_in_parts_with_padding_and_priority():
     assert peer.sink.whole == [1, 3]
 
 
+def test_padding_alone():
+    peer = Peer()
+    payload = b"\x09" + peer.block() + bytes(9)
+    peer.send(frames.frame(frames.HEADERS, 0x0D, 1, payload))
+    assert peer.sink.whole == [1]
+
+
 def test_content_and_its_end():
     peer = Peer().upload(1, (b"content-length", b"6"))
     peer.send(data_frame(1, b"abc", padding=5), data_frame(1), data_frame(1, b"def", end=True))
