@@ -9,6 +9,7 @@ live fields are made once a second. All plain hits of that second get the very s
 nothing may change a response once it is made.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -85,11 +86,12 @@ class View:
 
     `response` and `head_response` are the plain hits between `live_from` and `live_until`, a span
     that ends when Age ticks or the response turns stale, whatever comes first: one comparison
-    tells a caller both.
+    tells a caller both. `unchanged` answers the usual revalidation in that span.
     """
 
     __slots__ = (
         "_stored",
+        "_unchanged",
         "head_response",
         "live",
         "live_from",
@@ -114,6 +116,7 @@ class View:
         self.live_from = self.live_until = 0.0
         self.response = Response(stored.status, ())
         self.head_response = self.response
+        self._unchanged: Response | None = None
 
     def refresh(self, route: Route, now: float, pop: str) -> bool:
         """Make the live fields for `now`; returns False if the response is not fresh then."""
@@ -130,7 +133,43 @@ class View:
         labels = {"outcome": "hit", "site": route.site.name, "rule": route.rule.id}
         self.response = Response(stored.status, sections, stored.body, **labels)
         self.head_response = Response(stored.status, sections, b"", **labels)
+        self._unchanged = None
         return True
+
+    def unchanged(self, conditions: Iterable[Field]) -> Response | None:
+        """Return the 304 for a read whose preconditions say exactly our validator.
+
+        They are what `evaluate` would call NOT_MODIFIED without any parsing; None means: evaluate.
+        """
+        made = self.representation
+        if made.status != 200 or not _names_exactly(conditions, made):
+            return None
+        response = self._unchanged
+        if response is None:
+            response = self._unchanged = Response(
+                304,
+                (made.bare, self.live),
+                outcome=self.response.outcome,
+                site=self.response.site,
+                rule=self.response.rule,
+            )
+        return response
+
+
+def _names_exactly(conditions: Iterable[Field], made: Representation) -> bool:
+    tag = since = None
+    for name, value in conditions:
+        if name == b"if-none-match":
+            if tag is not None:
+                return False
+            tag = value
+        elif name == b"if-modified-since":
+            if since is not None:
+                return False
+            since = value
+    if tag is not None:
+        return tag == made.etag
+    return since is not None and since == made.last_modified
 
 
 def view_of(stored: StoredResponse, route: Route) -> View:

@@ -66,6 +66,8 @@ _PARTICULAR = frozenset(
 # Those of them that change more than CORS, and those that only some policies listen to.
 _SHAPING = _PARTICULAR - {b"authorization", b"cache-control", b"origin", b"pragma"}
 _DIRECTIVES = frozenset({b"cache-control", b"pragma"})
+# What a browser sends to hear that nothing has changed, beside fields that shape nothing.
+_REVALIDATING = _PARTICULAR - _SHAPING | {b"if-none-match", b"if-modified-since"}
 # What only the origin may judge, by `Route.is_managed`. A cache must not evaluate If-Match and
 # If-Unmodified-Since (RFC 9111 section 4.3.2); under a caching rule the edge does, in the origin's
 # place, because it may have made the validators itself. Who is authorized is never for us to say,
@@ -157,7 +159,8 @@ class Edge:
         self, request: Request, route: Route, candidates: Sequence[StoredResponse], now: float
     ) -> Response | None:
         """Answer a hit that has preconditions, a range, an origin or variants to choose from."""
-        names = _PARTICULAR.intersection([name for name, _ in request.fields])
+        particular = [line for line in request.fields if line[0] in _PARTICULAR]
+        names = {name for name, _ in particular}
         if request.method not in _FROM_STORE or b"expect" in names:
             return None
         if not names.isdisjoint(_ORIGINS[route.is_managed]):
@@ -175,6 +178,10 @@ class Edge:
             return None
         if names.isdisjoint(_SHAPING):
             return self._answers.with_cors(request, route, plain)
+        if names <= _REVALIDATING:
+            unchanged = view_of(stored, route).unchanged(particular)
+            if unchanged is not None:
+                return self._answers.with_cors(request, route, unchanged)
         return self._answers.hit(request, route, stored, now)
 
     # --- the asynchronous entrance ---

@@ -15,7 +15,7 @@ from edgeproxy.edge.growing import GrowingBody
 from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.representation import Representation
 from edgeproxy.http.conditionals import Precondition
-from edgeproxy.http.messages import FieldSection, Response, combined
+from edgeproxy.http.messages import Field, FieldSection, Response, combined
 from edgeproxy.http.ranges import ByteRange, Unsatisfiable
 from tests.support.edge import Pop, make_pop, rule
 from tests.support.stored import NOW, stored
@@ -206,6 +206,59 @@ def test_head_and_get_share_their_fields() -> None:
     view.refresh(route, NOW, "fra1")
     assert view.response.sections == view.head_response.sections
     assert (view.response.body, view.head_response.body) == (b"1234", b"")
+
+
+CONDITIONS: list[tuple[list[Field], bool]] = [
+    ([], False),
+    ([(b"if-none-match", b'"1"')], True),
+    ([(b"origin", b"null"), (b"if-none-match", b'"1"')], True),
+    ([(b"if-none-match", b'"1"'), (b"if-modified-since", b"whatever")], True),
+    ([(b"if-modified-since", MODIFIED.encode()), (b"if-none-match", b'"2"')], False),
+    ([(b"if-modified-since", MODIFIED.encode())], True),
+    ([(b"if-modified-since", b"Tue, 14 Nov 2022 22:00:00 GMT")], False),
+    # What needs a parser is left to `evaluate`.
+    ([(b"if-none-match", b'W/"1"')], False),
+    ([(b"if-none-match", b'"1", "2"')], False),
+    ([(b"if-none-match", b"*")], False),
+    ([(b"if-none-match", b'"1"'), (b"if-none-match", b'"1"')], False),
+    ([(b"if-modified-since", MODIFIED.encode()), (b"if-modified-since", b"x")], False),
+]
+
+
+@pytest.mark.parametrize(("conditions", "expected"), CONDITIONS)
+@pytest.mark.parametrize("status", [200, 404])
+def test_the_usual_revalidation_is_answered_without_parsing(
+    conditions: list[Field], expected: bool, status: int
+) -> None:
+    kept = stored(status=status, fields=FIELDS)
+    route = route_of(make_pop())
+    view = view_of(kept, route)
+    view.refresh(route, NOW, "fra1")
+    quick = view.unchanged(conditions)
+    assert (quick is not None) is (expected and status == 200)
+    if quick is not None:
+        full = respond(
+            make_pop().request(fields=conditions),
+            view.representation,
+            kept.body,
+            length=len(kept.body),
+            tail=(view.live,),
+            labels=Labels("hit", route.site.name, route.rule.id),
+        )
+        assert (quick.status, quick.fields) == (full.status, full.fields)
+        assert (quick.outcome, quick.site, quick.rule) == (full.outcome, full.site, full.rule)
+
+
+def test_all_revalidations_of_one_second_get_the_same_answer() -> None:
+    kept = stored(fields=FIELDS)
+    route = route_of(make_pop())
+    view = view_of(kept, route)
+    asked = [(b"if-none-match", b'"1"')]
+    view.refresh(route, NOW, "fra1")
+    first = view.unchanged(asked)
+    assert view.unchanged(asked) is first
+    view.refresh(route, NOW + 1, "fra1")
+    assert combined(view.unchanged(asked).fields, b"age") == b"1"
 
 
 def test_generated_validators_are_offered() -> None:
