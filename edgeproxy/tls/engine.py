@@ -64,6 +64,9 @@ class TlsEngine:
         self._ssl = raw._ssl  # noqa: SLF001 - see the module's docstring
         self._rbio = raw._into_ssl  # noqa: SLF001
         self._wbio = raw._from_ssl  # noqa: SLF001
+        # A memory BIO takes everything, so one call may write many records; pyOpenSSL's default is
+        # to return after each.
+        _lib.SSL_clear_mode(self._ssl, _lib.SSL_MODE_ENABLE_PARTIAL_WRITE)
         self.is_established = False
         self.is_peer_closed = False
         self._is_shut = False
@@ -109,19 +112,13 @@ class TlsEngine:
 
     def write(self, data: bytes | memoryview) -> None:
         """Encrypt and send all of it."""
-        at, size, start = 0, len(data), _ffi.from_buffer(data)
-        undrained = 0
-        while at < size:  # partial writes are on: each call makes one record
-            n = _lib.SSL_write(self._ssl, start + at, size - at)
-            if n <= 0:
+        size, start = len(data), _ffi.from_buffer(data)
+        for at in range(0, size, DRAIN_BYTES):
+            part = min(DRAIN_BYTES, size - at)
+            if _lib.SSL_write(self._ssl, start + at, part) != part:
                 _lib.ERR_clear_error()
                 raise TlsFault("cannot write")
-            at += n
-            undrained += n
-            if undrained >= DRAIN_BYTES:
-                self.drain()
-                undrained = 0
-        self.drain()
+            self.drain()
 
     def shutdown(self) -> None:
         """Send close_notify (section 6.1), once: a second call would read, and choke on data."""

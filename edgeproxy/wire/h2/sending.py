@@ -21,9 +21,9 @@ from edgeproxy.wire.h2.frames import (
 from edgeproxy.wire.h2.prepared import PreparedResponse
 from edgeproxy.wire.h2.streams import LANES, Stream
 
-# A body up to here is framed at once when nothing waits and the windows allow it: four frames are
+# A body up to here is framed at once when nothing waits and the windows allow it: eight frames are
 # one write. Larger ones take turns.
-STRAIGHT_BYTES_MAX = 4 * FRAME_BYTES_MAX
+STRAIGHT_BYTES_MAX = 8 * FRAME_BYTES_MAX
 _FULL_FRAME = FRAME_BYTES_MAX.to_bytes(3, "big") + b"\0\0"
 
 
