@@ -6,18 +6,21 @@ at all is `storing`'s question, whether it may be reused `reuse`'s.
 Who wins, from the strongest:
 
 1. `no-store`, `private` and `no-cache` of the origin: no policy makes such a response fresh.
-2. The rule's `edge_lifetime`, in place of every lifetime of the origin. An operator who sets it
-   speaks for the origin, so the stale windows that the rule states hold too, even where the origin
-   said `must-revalidate`, `proxy-revalidate` or `s-maxage`: those guard the lifetime that was
-   replaced. A window that the rule does not state stays shut by them.
+2. The rule's `edge_lifetime`, in place of every lifetime of the origin. It counts from the arrival
+   here: what the response aged elsewhere, or by an origin's slow clock, was part of the lifetime
+   that is replaced. An operator who sets it speaks for the origin, so the stale windows that the
+   rule states hold too, even where the origin said `must-revalidate`, `proxy-revalidate` or
+   `s-maxage`: those guard the lifetime that was replaced. A window that the rule does not state
+   stays shut by them.
 3. The origin's own words: CDN-Cache-Control, else s-maxage, max-age, Expires; its stale windows go
    before the policy's, and its `must-revalidate`, `proxy-revalidate` and `s-maxage` shut both.
-4. `default_lifetime`, and the policy's windows, where the origin is silent.
+4. `default_lifetime`, which counts from the arrival too, and the policy's windows, where the
+   origin is silent.
 5. The heuristic of section 4.2.2.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from edgeproxy.cache.policy import (
@@ -54,12 +57,14 @@ class Freshness:
     """How long a response may be reused, and on whose word.
 
     `source` is rule, negative, cdn-cache-control, s-maxage, max-age, expires, default, heuristic
-    or none. `must_revalidate`: never stale (both windows are 0). `always_validate`: never without
+    or none. `counts_from_arrival`: it is the operator's, so the age on arrival is not deducted.
+    `must_revalidate`: never stale (both windows are 0). `always_validate`: never without
     asking first. The windows count in seconds from the moment it became stale.
     """
 
     lifetime: int
     source: str
+    counts_from_arrival: bool = False
     must_revalidate: bool = False
     always_validate: bool = False
     stale_while_revalidate: int = 0
@@ -95,12 +100,14 @@ def freshness_of(
     )
     if status >= 400 and status not in GONE_STATUSES:
         lifetime = min(lifetime, ERROR_SECONDS_MAX)
+    is_rule = policy.edge_lifetime is not None
+    basis = Freshness(lifetime, source, counts_from_arrival=is_rule or source == "default")
     if _must_always_validate(directives):
-        return Freshness(lifetime, source, always_validate=True)
+        return replace(basis, always_validate=True)
     if status >= 400:
         # An error is never worth serving stale.
-        return Freshness(lifetime, source, must_revalidate=True)
-    return _with_windows(Freshness(lifetime, source), directives, policy)
+        return replace(basis, must_revalidate=True)
+    return _with_windows(basis, directives, policy)
 
 
 def corrected_initial_age(
@@ -117,7 +124,8 @@ def fresh_until(freshness: Freshness, *, response_time: float, initial_age: floa
     """Return the moment a response turns stale; -inf if it must always be validated."""
     if freshness.always_validate:
         return -inf
-    return response_time + freshness.lifetime - initial_age
+    counted = 0.0 if freshness.counts_from_arrival else initial_age
+    return response_time + freshness.lifetime - counted
 
 
 def _argument(member: object) -> bytes | None:
@@ -212,9 +220,8 @@ def _with_windows(freshness: Freshness, directives: Directives, policy: CachePol
 
     while_revalidate = window(b"stale-while-revalidate", policy.stale_while_revalidate)
     if_error = window(b"stale-if-error", policy.stale_if_error)
-    return Freshness(
-        freshness.lifetime,
-        freshness.source,
+    return replace(
+        freshness,
         must_revalidate=is_forbidden and not (while_revalidate or if_error),
         stale_while_revalidate=while_revalidate,
         stale_if_error=if_error,

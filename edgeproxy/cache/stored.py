@@ -8,6 +8,7 @@ Cache-Status. RFC 9111 section 3, RFC 9110 sections 8.8.2 and 8.8.3.
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import ceil, floor
 
 from edgeproxy.cache import freshness as ages
 from edgeproxy.cache.freshness import Freshness
@@ -83,6 +84,15 @@ class StoredResponse:
     def current_age(self, now: float) -> float:
         """Return the age at `now` (RFC 9111 section 4.2.3), never negative."""
         return self.initial_age + max(0.0, now - self.response_time)
+
+    def seconds_left(self, now: float) -> int:
+        """Return the whole seconds until it is stale, negative once it is (RFC 9211 section 2.4).
+
+        A second that has begun counts as a whole one, on both sides: what is stale never shows 0
+        for long, and while it is fresh, whole Age and this add up to the lifetime.
+        """
+        left = round(self.fresh_until - now, 3)  # below that is noise of large numbers
+        return ceil(left) if left > 0 else floor(left)
 
 
 def make_stored(

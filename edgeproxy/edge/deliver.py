@@ -125,7 +125,7 @@ class View:
             return False
         age = stored.current_age(now)
         seconds = int(age)
-        member = cache_status.member(pop, hit=True, ttl=stored.freshness.lifetime - seconds)
+        member = cache_status.member(pop, hit=True, ttl=stored.seconds_left(now))
         self.live = live_section(self.representation, member, age=seconds)
         self.live_from = now
         self.live_until = min(now + (seconds + 1 - age), stored.fresh_until)

@@ -8,7 +8,6 @@ one client, or `UpstreamError`, which the handler turns into 502, 503 or 504.
 """
 
 import asyncio
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
@@ -232,7 +231,7 @@ class Forwarder:
             member=self._member(
                 fwd=question.reason,
                 fwd_status=told.received_status,
-                ttl=math.floor(stale.fresh_until - now),
+                ttl=stale.seconds_left(now),
                 collapsed=is_collapsed,
                 detail="stale-if-error",
             ),

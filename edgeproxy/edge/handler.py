@@ -10,7 +10,6 @@ becomes an answer and never a lost request; what `hit` returns is shared between
 """
 
 import logging
-import math
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -269,7 +268,7 @@ class Edge:
         member = cache_status.member(
             self._pop,
             hit=True,
-            ttl=math.floor(stored.fresh_until - now),
+            ttl=stored.seconds_left(now),
             detail="stale-while-revalidate",
         )
         return self._answers.stored(request, route, stored, now, outcome="hit_stale", member=member)

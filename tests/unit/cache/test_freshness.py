@@ -263,5 +263,24 @@ def test_age_as_received(value, seconds):
 def test_the_moment_it_turns_stale():
     found = Freshness(60, "max-age")
     assert fresh_until(found, response_time=NOW, initial_age=10.0) == NOW + 50
+    own = Freshness(60, "rule", counts_from_arrival=True)
+    assert fresh_until(own, response_time=NOW, initial_age=10.0) == NOW + 60
     always = Freshness(60, "max-age", always_validate=True)
     assert fresh_until(always, response_time=NOW, initial_age=0.0) == -inf
+
+
+@pytest.mark.parametrize(
+    ("policy", "fields", "status", "expected"),
+    [
+        (CachePolicy(edge_lifetime=30), {"cache_control": "max-age=5"}, 200, True),
+        (CachePolicy(edge_lifetime=30), {"cache_control": "max-age=5, no-cache"}, 200, True),
+        (CachePolicy(edge_lifetime=30, negative_lifetime=5), {}, 404, True),
+        (CachePolicy(default_lifetime=30), {}, 200, True),
+        (CachePolicy(default_lifetime=30), {"cache_control": "max-age=5"}, 200, False),
+        (CachePolicy(negative_lifetime=5), {"cache_control": "max-age=60"}, 404, False),
+        (TRANSPARENT, {"cache_control": "max-age=5"}, 200, False),
+    ],
+)
+def test_an_operators_lifetime_counts_from_the_arrival(policy, fields, status, expected):
+    found = freshness_of(status, lines(**fields), response_time=NOW, policy=policy)
+    assert found.counts_from_arrival is expected

@@ -1,6 +1,8 @@
 from hashlib import sha256
 from math import inf
 
+import pytest
+
 from edgeproxy.cache.policy import CachePolicy
 from edgeproxy.cache.stored import generate_etag, with_date
 from tests.support.caching import NOW, date, keep, lines
@@ -33,6 +35,17 @@ def test_age_grows_with_the_clock_and_never_shrinks():
 
 def test_what_must_be_validated_is_never_fresh():
     assert keep(cache_control="no-cache, max-age=60").fresh_until == -inf
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "left"),
+    [(0, 60), (0.5, 60), (1, 59), (59.2, 1), (60, 0), (60.5, -1), (61, -1), (75.5, -16)],
+)
+def test_whole_seconds_that_are_left(elapsed, left):
+    stored = keep(cache_control="max-age=60")
+    assert stored.seconds_left(NOW + elapsed) == left
+    if left > 0:
+        assert int(stored.current_age(NOW + elapsed)) + left == 60
 
 
 def test_a_missing_date_is_added():
