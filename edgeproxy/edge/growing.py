@@ -17,13 +17,18 @@ The slowest reader of a passing body sets everybody's pace: the listeners' stall
 bound how slow that can be. Waits end by event: growth, the end, a failure, a reader leaving. Their
 deadline is the writer's: the upstream's timeouts fail the body.
 
-Invariant: `_start + sum(len(chunk) for chunk in _chunks) == length`.
+Invariants: `_start + sum(len(chunk) for chunk in _chunks) == length`; a body that has ended refers
+to nobody who refers to it, since content must not stay in memory until the collector comes by.
 """
 
 import asyncio
 from collections.abc import Callable
 
 from edgeproxy.errors import UpstreamError
+
+
+def _nobody() -> None:
+    """Whom a body that has ended tells of being abandoned."""
 
 
 class GrowingBody:
@@ -88,6 +93,8 @@ class GrowingBody:
         while not self.is_keeping and not self.is_abandoned and self._lag() > self.window_bytes:
             self._has_room.clear()
             await self._has_room.wait()
+        if self.is_abandoned:
+            self.on_abandoned = _nobody  # the writer hears it now
         return not self.is_abandoned
 
     def stop_keeping(self) -> None:
@@ -99,11 +106,13 @@ class GrowingBody:
     def finish(self) -> None:
         """The content is whole."""
         self.is_complete = True
+        self.on_abandoned = _nobody
         self._wake_readers()
 
     def fail(self, failure: UpstreamError) -> None:
         """The content broke off; every reader raises this, after what came before it."""
-        self._failure = failure
+        self._failure = failure.with_traceback(None)  # its frames refer to this body
+        self.on_abandoned = _nobody
         self._wake_readers()
 
     def content(self) -> bytes:
@@ -150,9 +159,10 @@ class GrowingBody:
             return
         self._readers.discard(reader)
         self._release()
-        if self.is_abandoned and not self.is_complete and self._failure is None:
+        if self.is_abandoned:
             # The writer may be waiting for an upstream that has stalled: tell it now.
-            self.on_abandoned()
+            abandoned, self.on_abandoned = self.on_abandoned, _nobody
+            abandoned()
 
 
 class Reader:

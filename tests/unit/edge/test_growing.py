@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -245,3 +247,50 @@ async def test_the_final_length_of_what_broke_off_is_an_error() -> None:
     body.fail(UpstreamError("http_response_incomplete", 502))
     with pytest.raises(UpstreamError):
         await waiting
+
+
+async def complete(body: GrowingBody) -> None:
+    body.finish()
+
+
+def cut() -> None:
+    raise UpstreamError("http_response_incomplete", 502, "cut")
+
+
+async def break_off(body: GrowingBody) -> None:
+    try:
+        cut()
+    except UpstreamError as failure:
+        body.fail(failure)
+
+
+async def outgrow(body: GrowingBody) -> None:
+    await body.append(bytes(101))
+
+
+class Owner:
+    """Knows its body, and the body whom to tell: as a flight does."""
+
+    def __init__(self) -> None:
+        self.body = GrowingBody(keep_bytes_max=100, window_bytes=10, on_abandoned=self.abort)
+
+    def abort(self) -> None:
+        self.body.stop_keeping()
+
+
+@pytest.mark.parametrize("end", [complete, break_off, outgrow])
+async def test_what_has_ended_is_freed_without_the_collector(end) -> None:
+    gc.disable()
+    try:
+        owner = Owner()
+        reader = owner.body.read()
+        await owner.body.append(b"content")
+        if end is outgrow:
+            reader.close()
+        await end(owner.body)
+        freed = weakref.ref(owner)
+        reader.close()
+        del owner, reader
+        assert freed() is None
+    finally:
+        gc.enable()
