@@ -1,7 +1,8 @@
 """Secondary keys: which requests a stored response was selected by (RFC 9111 section 4.1).
 
 Compares; does not fetch candidates. Values are normalised only where that cannot change what an
-origin makes of them: lines are joined, and the blanks between the members of negotiation fields go.
+origin makes of them: lines are joined, and the blanks around the commas go, because whoever joins
+lines on the way may write any (RFC 9110 section 5.3); not so where a comma is part of the text.
 Case stays, but for content codings: an origin that compares languages byte by byte would otherwise
 let one client choose what another one reads.
 """
@@ -21,8 +22,12 @@ NAMES_MAX = 16
 """More nominated names than this and the response is not reusable. Our choice: real origins name
 four at most, and every name multiplies the variants of a URL."""
 
-# List-based fields of negotiation.
-_LISTS = frozenset({b"accept", b"accept-charset", b"accept-encoding", b"accept-language"})
+# Fields that are no lists, and may hold a comma all the same.
+_TEXTS = frozenset(
+    {b"authorization", b"cookie", b"date", b"from", b"origin", b"referer", b"user-agent"}
+)
+# Lists whose members have weights.
+_WEIGHTED = frozenset({b"accept", b"accept-charset", b"accept-encoding", b"accept-language"})
 _WEIGHT_BLANKS = re.compile(rb"[ \t]*;[ \t]*")
 
 
@@ -72,8 +77,10 @@ def _normalised(name: bytes, lines: list[Field]) -> bytes | None:
     values = [value for present, value in lines if present == name]
     if not values:
         return None
-    if name not in _LISTS:
+    if name in _TEXTS:
         return b", ".join(values)
+    if name not in _WEIGHTED:
+        return b",".join(list_members(values))
     even = b",".join(map(_without_blanks, list_members(values)))
     return even.lower() if name == b"accept-encoding" else even
 

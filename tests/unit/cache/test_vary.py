@@ -39,7 +39,16 @@ def test_absent_and_empty_are_different():
 
 def test_lines_are_joined():
     assert values(b"foo", foo=["1", "2"]) == values(b"foo", foo="1, 2")
-    assert values(b"foo", foo="1,2") != values(b"foo", foo="1, 2")
+    assert values(b"cookie", cookie=["a=1", "b=2"]) == b"a=1, b=2"
+
+
+def test_blanks_around_commas_are_nothing_where_commas_separate():
+    assert values(b"foo", foo="1,2") == values(b"foo", foo=" 1 ,\t2, ") == b"1,2"
+    assert values(b"foo", foo="1 2") != values(b"foo", foo="1  2")
+    assert values(b"foo", foo='"1,2", 3') == b'"1,2",3'
+    for name in ("user_agent", "cookie", "referer"):
+        field = name.replace("_", "-").encode()
+        assert values(field, **{name: "a, b"}) != values(field, **{name: "a,b"})
 
 
 def test_negotiation_is_compared_without_blanks():
