@@ -22,6 +22,9 @@ NAMES_MAX = 16
 """More nominated names than this and the response is not reusable. Our choice: real origins name
 four at most, and every name multiplies the variants of a URL."""
 
+# Written anew for every request that goes to the next hop, with who asked and how: there is nothing
+# of the client's to compare.
+_WRITTEN_HERE = frozenset({b"forwarded", b"via"})
 # Fields that are no lists, and may hold a comma all the same.
 _TEXTS = frozenset(
     {b"authorization", b"cookie", b"date", b"from", b"origin", b"referer", b"user-agent"}
@@ -41,13 +44,16 @@ class Selected(Protocol):
 def nominated(fields: Iterable[Field]) -> tuple[bytes, ...] | None:
     """Return the lower-case names that Vary nominates; None if nothing can ever match.
 
-    That is a `*` anywhere, a member that is no field name, or more than `NAMES_MAX` names.
+    That is a `*` anywhere, a member that is no field name, a field that differs from request to
+    request because we write it, or more than `NAMES_MAX` names.
     """
     values = [value for name, value in fields if name == b"vary"]
     if not values:
         return ()
     names = tuple(dict.fromkeys(member.lower() for member in list_members(values)))
     if b"*" in names or len(names) > NAMES_MAX or not all(map(is_token, names)):
+        return None
+    if not _WRITTEN_HERE.isdisjoint(names):
         return None
     return names
 

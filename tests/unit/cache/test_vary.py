@@ -18,6 +18,8 @@ from tests.support.caching import get, keep, lines
         (["*, Foo"], None),
         (["Foo, *"], None),
         (["foo bar"], None),
+        (["Accept, Forwarded"], None),
+        (["via"], None),
         (['"foo"'], None),
         ([", ".join(f"n{i}" for i in range(NAMES_MAX))], tuple(b"n%d" % i for i in range(16))),
         ([", ".join(f"n{i}" for i in range(NAMES_MAX + 1))], None),
