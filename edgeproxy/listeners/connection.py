@@ -252,6 +252,16 @@ class TlsConnection(Connection):
         except TlsFault:
             self._transport.abort()
 
+    def eof_received(self) -> bool:
+        """Tell a peer that has gone from one that only has nothing more to say."""
+        is_cut = not self._engine.is_peer_closed
+        if is_cut and self._session is not None and not self._closing_at:
+            # A half-closed connection begins with close_notify (RFC 8446 section 6.1). A FIN alone
+            # is a program that was killed or a tab that was closed: nobody waits for the answer.
+            self.abort()
+            return False
+        return super().eof_received()
+
     def _opened(self) -> None:
         self._socket = self._transport.get_extra_info("socket").fileno()
         self._engine = TlsEngine(self._front.new_connection(), self._send)
