@@ -13,7 +13,7 @@ from pathlib import Path
 
 Fields = list[tuple[str, str]]
 
-PATIENCE_SECONDS = 60  # never awaited where things work: it turns a hang into a failure
+PATIENCE_SECONDS = 15  # never awaited where things work: it turns a hang into a failure
 
 
 class CutError(Exception):
@@ -114,6 +114,10 @@ class H1Client:
         status = int(first.split(" ")[1])
         method = self._methods[0] if status < 200 else self._methods.pop(0)
         return Reply(status, fields, method == "HEAD", self._reader)
+
+    def drop(self) -> None:
+        """Go away at once."""
+        self.writer.transport.abort()
 
     async def closed(self) -> bytes:
         """Wait for the end of the connection; return what came before it."""

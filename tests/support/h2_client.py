@@ -143,6 +143,10 @@ class H2Client:
         self.h2.reset_stream(reply.stream_id, 8)
         self._flush()
 
+    def drop(self) -> None:
+        """Go away at once, with all streams."""
+        self._writer.transport.abort()
+
     def _flush(self) -> None:
         if data := self.h2.data_to_send():
             self._writer.write(data)

@@ -167,6 +167,12 @@ class RunningPop:
             while self.edge._flights.count:
                 await settle()
 
+    async def connected(self, count: int) -> None:
+        """Wait until so many clients are connected."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while self.worker.connections != count:
+                await settle()
+
     def h1(self) -> AbstractAsyncContextManager[H1Client]:
         return h1_client(self.port, self.ca_file, name=self.name)
 
