@@ -99,7 +99,7 @@ class Http2Session:
         self._is_closed = True
         if self._turn is not None:
             self._turn.cancel()
-        self._h2.drop_all()  # cancels the tasks; one whose stream has ended is only cleaning up
+        self._h2.release()  # cancels the tasks; one whose stream has ended is only cleaning up
 
     def drain(self) -> None:
         """Announce the end; see `Session`."""
@@ -206,6 +206,7 @@ class Http2Session:
         exchange.stop_content("stream_reset")
         if exchange.task is not None:
             exchange.task.cancel()
+            exchange.task = None  # the traceback of its end refers to the exchange
         self._complete(stream, exchange, is_whole=False)
 
     # --- answering ------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ is ignored), one on a stream ends that stream with RST_STREAM. Frames that are c
 cost us work draw from token buckets; an empty one ends the connection with ENHANCE_YOUR_CALM.
 """
 
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, cast
 
 from edgeproxy.errors import ConnectionFault, StreamFault
 from edgeproxy.wire.h2 import codes, frames
@@ -322,6 +322,14 @@ class Connection(FrameReader):
         """Let go of every stream: the connection is over."""
         for stream in list(self.streams.values()):
             self._drop(stream)
+
+    def release(self) -> None:
+        """Let go of every stream, and of the sink that holds this connection: it is gone.
+
+        Without that the two would stay in memory until the collector finds them.
+        """
+        self.drop_all()
+        self._sink = cast("Sink", None)
 
     # --- bookkeeping ----------------------------------------------------------------------------
 
