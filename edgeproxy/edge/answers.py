@@ -4,6 +4,7 @@ Decides nothing about caching; says in Cache-Status what it is told happened (RF
 the synchronous hit and by everything that waits.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgeproxy.cache.stored import StoredResponse
@@ -13,6 +14,7 @@ from edgeproxy.edge.growing import Reader
 from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.representation import Representation
 from edgeproxy.edge.response_fields import CorsSections
+from edgeproxy.errors import UpstreamError
 from edgeproxy.http.messages import FieldSection, Request, Response, first
 from edgeproxy.http.upstream import Content, OriginResponse
 
@@ -139,8 +141,12 @@ class Answers:
         *,
         outcome: str,
         member: bytes,
+        failed: Callable[[UpstreamError], None],
     ) -> Response:
-        """Answer one client with what the next hop answered to that client's own request."""
+        """Answer one client with what the next hop answered to that client's own request.
+
+        `failed` hears why its content broke off.
+        """
         live = live_section(representation, member, age=representation.age)
         is_empty = request.method == b"HEAD" or response.status in _EMPTY_STATUSES
         if is_empty:
@@ -148,7 +154,7 @@ class Answers:
         return Response(
             response.status,
             (representation.whole, *self._tail(request, route, live)),
-            b"" if is_empty else Passing(response.body),
+            b"" if is_empty else Passing(response.body, failed),
             outcome=outcome,
             site=route.site.name,
             rule=route.rule.id,
@@ -164,10 +170,11 @@ class Answers:
 class Passing:
     """The next hop's content for one client: pulled as that client reads, never read ahead."""
 
-    __slots__ = ("_chunks", "_content")
+    __slots__ = ("_chunks", "_content", "_failed")
 
-    def __init__(self, content: Content) -> None:
+    def __init__(self, content: Content, failed: Callable[[UpstreamError], None]) -> None:
         self._content = content
+        self._failed = failed
         self._chunks = aiter(content)
 
     def __aiter__(self) -> "Passing":
@@ -175,7 +182,11 @@ class Passing:
 
     async def __anext__(self) -> bytes:
         """Return the next piece."""
-        return await anext(self._chunks)
+        try:
+            return await anext(self._chunks)
+        except UpstreamError as error:
+            self._failed(error)
+            raise
 
     async def aclose(self) -> None:
         """Give up what is not read yet."""

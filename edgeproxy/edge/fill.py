@@ -8,7 +8,10 @@ that a purge or an unsafe request overtook; a stored good response is never repl
 content that broke off reaches every reader as an error.
 """
 
+import asyncio
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from edgeproxy.cache.freshness import Freshness
@@ -26,7 +29,7 @@ from edgeproxy.cache.validation import carry_over, conditional_fields, freshen, 
 from edgeproxy.cache.vary import nominated, selecting_values
 from edgeproxy.clock import Clock
 from edgeproxy.edge.collapse import Arriving, Confirmed, Flight, Flights, Private, Unavailable
-from edgeproxy.edge.deliver import represent
+from edgeproxy.edge.deliver import generated_fields, represent
 from edgeproxy.edge.fetch import never_asks, outbound
 from edgeproxy.edge.generations import Generations
 from edgeproxy.edge.growing import GrowingBody
@@ -66,8 +69,12 @@ class Filler:
             finally:
                 await response.body.aclose()
         except UpstreamError as error:
-            self.counters.origin_errors[error.word] += 1
+            self.failed(error)
             self._announce(flight, Unavailable(error))
+
+    def failed(self, error: UpstreamError) -> None:
+        """Count a failure of the next hop, before its response or in the middle of it."""
+        self.counters.origin_errors[error.word] += 1
 
     async def _ask(self, question: Question, validators: list[Field]) -> OriginResponse:
         self.counters.origin_requests += 1
@@ -188,7 +195,21 @@ class Filler:
             flight.reader = body.read()
         self._announce(flight, Private(representation, verdict.reason))
         if flight.has_leader:
-            await _copy(response, body)
+            await self._copy(response, body)
+
+    async def _copy(self, response: OriginResponse, body: GrowingBody) -> None:
+        try:
+            async for chunk in response.body:
+                if not await body.append(chunk):
+                    return
+            _check_length(response, body)
+        except BaseException as failure:
+            body.fail(_as_upstream_error(failure))
+            if isinstance(failure, UpstreamError):
+                self.failed(failure)
+                return
+            raise
+        body.finish()
 
     async def _keep(self, keeping: "_Keeping") -> None:
         """Let everybody read while it grows, and store it once it is whole."""
@@ -200,7 +221,34 @@ class Filler:
         )
         if flight.has_leader:
             flight.reader = body.read()
-        flight.announce(keeping.arriving(body))
+        with self._announcing(keeping, body):
+            await self._grow(keeping, body)
+
+    @contextmanager
+    def _announcing(self, keeping: "_Keeping", body: GrowingBody) -> Iterator[None]:
+        """Announce what arrives: at once, or, where its ETag is to be made of it, a moment later.
+
+        Small content mostly comes together with its fields: with its digest even the first client
+        gets the ETag that all later ones get.
+        """
+
+        def announce() -> None:
+            if keeping.flight.announcement is None:
+                keeping.flight.announce(keeping.arriving(body))
+
+        if not keeping.lacks_etag(self.settings.settle_bytes_max):
+            announce()
+            yield
+            return
+        timer = asyncio.get_running_loop().call_later(self.settings.settle_seconds, announce)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            announce()
+
+    async def _grow(self, keeping: "_Keeping", body: GrowingBody) -> None:
+        flight, response = keeping.flight, keeping.response
         digest = hashlib.sha256()
         try:
             async for chunk in response.body:
@@ -215,55 +263,70 @@ class Filler:
             self.flights.release(flight)
             body.fail(_as_upstream_error(failure))
             if isinstance(failure, UpstreamError):
-                self.counters.origin_errors[failure.word] += 1
+                self.failed(failure)
                 return
             raise
         body.finish()
         if body.is_keeping:
-            self._commit(keeping, body.content(), digest.digest())
+            keeping.stored = self._commit(keeping, body.content(), digest.digest())
         self.flights.release(flight)
 
     def _outgrown(self, flight: Flight) -> None:
         self.flights.release(flight)
         self.flights.remember_uncacheable(flight.key)
 
-    def _commit(self, keeping: "_Keeping", content: bytes, digest: bytes) -> None:
+    def _commit(self, keeping: "_Keeping", content: bytes, digest: bytes) -> StoredResponse | None:
+        """Store what is whole, unless something overtook it; returns what was made of it."""
+        new = keeping.make(content, digest)
         if not self._may_commit(keeping.flight, keeping.generation):
-            return
-        new = keeping.stored(content, digest)
+            return new
         for old in self.store.candidates(new.key, new.response_time):
             if old.vary != new.vary:
                 continue
             if not may_replace(old, new.status):
                 self.counters.discarded_fills["error-for-good"] += 1
-                return
+                return new
             new = carry_over(old, new)
         _mark_vary(new, keeping.question)
         self.store.put(new)
+        return new
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Keeping:
-    """A response on its way into the store."""
+    """A response on its way into the store; `stored` once it is whole."""
 
     question: Question
     flight: Flight
     response: OriginResponse
     freshness: Freshness
     generation: int
+    stored: StoredResponse | None = None
+
+    def lacks_etag(self, bytes_max: int) -> bool:
+        """Whether an ETag is to be made, of content so small that it is worth to wait for it."""
+        length = self.response.content_length
+        return (
+            self.question.route.rule.generates_validators
+            and first(self.response.fields, b"etag") is None
+            and length is not None
+            and length <= bytes_max
+        )
 
     @property
     def fields(self) -> Fields:
         return with_date(fields_to_store(self.response.fields), self.response.response_time)
 
     def arriving(self, body: GrowingBody) -> Arriving:
-        """Return the announcement: what is known before the content is whole."""
+        """Return the announcement: what is known now."""
         question, response, fields = self.question, self.response, self.fields
         names = nominated(fields) or ()
         if never_asks(question.route, names):
             names = ()
         generated: Fields = ()
-        if question.route.rule.generates_validators:
+        if self.stored is not None:
+            generated = generated_fields(self.stored)
+        elif question.route.rule.generates_validators:
             generated = ((b"last-modified", first(fields, b"date") or b""),)
         representation = represent(
             question.route,
@@ -280,7 +343,7 @@ class _Keeping:
             may_be_shared=is_shareable(self.freshness),
         )
 
-    def stored(self, content: bytes, digest: bytes) -> StoredResponse:
+    def make(self, content: bytes, digest: bytes) -> StoredResponse:
         """Return what is to be stored."""
         question, response = self.question, self.response
         return make_stored(
@@ -324,20 +387,6 @@ def _mark_vary(stored: StoredResponse, question: Question) -> None:
     """Let a hit skip the selection where all nominated fields are ones that are never sent."""
     if never_asks(question.route, tuple(name for name, _ in stored.vary)):
         stored.is_vary_free = True
-
-
-async def _copy(response: OriginResponse, body: GrowingBody) -> None:
-    try:
-        async for chunk in response.body:
-            if not await body.append(chunk):
-                return
-        _check_length(response, body)
-    except BaseException as failure:
-        body.fail(_as_upstream_error(failure))
-        if isinstance(failure, UpstreamError):
-            return
-        raise
-    body.finish()
 
 
 def _check_length(response: OriginResponse, body: GrowingBody) -> None:

@@ -306,7 +306,7 @@ class Forwarder:
         try:
             response = await route.site.origin.fetch(fetch.passed(request, route))
         except UpstreamError as error:
-            filler.counters.origin_errors[error.word] += 1
+            filler.failed(error)
             raise
         self._invalidate(request, route, response)
         representation = represent(
@@ -323,6 +323,7 @@ class Forwarder:
             response,
             outcome=outcome,
             member=self._member(fwd=reason, detail=detail),
+            failed=filler.failed,
         )
 
     def _invalidate(self, request: Request, route: Route, response: OriginResponse) -> None:

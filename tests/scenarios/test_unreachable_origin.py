@@ -83,10 +83,11 @@ async def test_the_fields_take_too_long(tmp_path):
         assert await status_of(pop) == (504, error("http_response_timeout"), "")
 
 
-async def test_the_content_stops_coming(tmp_path):
+@pytest.mark.parametrize("rules", [ENTRY, ENTRY.replace('"entry"', '"pass"'), ""])
+async def test_the_content_stops_coming(tmp_path, rules):
     """Too late for another status: the response that was begun is broken off."""
     chunks = [b"x" * 1000] * 2
-    async with running_pop(tmp_path, origin='between_bytes_timeout = "100ms"') as pop:
+    async with running_pop(tmp_path, rules=rules, origin='between_bytes_timeout = "100ms"') as pop:
         pop.origin.on("GET", "/a").reply(200, chunks).pause(1, Barrier())
         code, body = await pop.curl_exit("/a", "--http1.1")
         assert code in {18, 56}  # a partial file, or a reset

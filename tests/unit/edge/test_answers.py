@@ -162,6 +162,7 @@ async def test_passed_content_is_pulled_or_given_up(
         origin_response(status, content),
         outcome="bypass",
         member=b"fra1; fwd=bypass",
+        failed=lambda _error: None,
     )
     if has_content:
         assert isinstance(response.body, Passing)
