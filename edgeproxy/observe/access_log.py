@@ -3,20 +3,24 @@
 Recording appends a tuple; a timer hands the batch to one writer thread at most a quarter of a
 second later, so that neither rendering nor a slow disk or pipe is on the way of a request. Must not
 wait for the writer: while it is busy the buffer fills, and beyond its bound lines are dropped and
-counted. Client addresses are truncated as the settings say (GDPR asks for no more than needed).
+counted; at the end it gets some seconds and no more. Client addresses are truncated as the settings
+say (GDPR asks for no more than needed).
 """
 
 import asyncio
 import functools
 import ipaddress
 import json
+import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from edgeproxy.observe.counters import Counters
+from edgeproxy.observe.writer import Writer
+
+_log = logging.getLogger(__name__)
 
 
 class Line(NamedTuple):
@@ -48,6 +52,8 @@ class AccessLogSettings:
     flush_seconds: float = 0.25
     # At 20,000 requests a second three flushes' worth; nginx has no such bound, it blocks.
     lines_max: int = 16_384
+    # How long the last lines may take: a reader that hangs must not keep the process from ending.
+    close_seconds: float = 2.0
 
 
 class AccessLog:
@@ -62,8 +68,9 @@ class AccessLog:
         self._render = _RENDERERS[settings.style]
         self._lines: list[Line] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="access-log")
+        self._writer = Writer("access-log")
         self._writing: asyncio.Future[None] | None = None
+        self._writing_lines = 0
 
     def record(self, line: Line) -> None:
         """Take one line; drops it when too many wait already."""
@@ -81,15 +88,15 @@ class AccessLog:
     def _flush(self) -> None:
         self._timer = None
         lines, self._lines = self._lines, []
-        loop = asyncio.get_running_loop()
-        self._writing = loop.run_in_executor(self._writer, self._write, lines)
+        self._writing_lines = len(lines)
+        self._writing = self._writer.submit(functools.partial(self._write, lines))
         self._writing.add_done_callback(self._written)
 
     def _written(self, writing: "asyncio.Future[None]") -> None:
         self._writing = None
         # A sink that fails costs its lines, never a request.
-        if not writing.cancelled() and writing.exception() is not None:
-            self._counters.access_log_lines_dropped += 1
+        if writing.cancelled() or writing.exception() is not None:
+            self._counters.access_log_lines_dropped += self._writing_lines
         if self._lines and self._timer is None:
             self._arm()
 
@@ -98,14 +105,23 @@ class AccessLog:
         self._sink("".join([render(line, settings) for line in lines]))
 
     async def aclose(self) -> None:
-        """Write what waits, then stop the writer."""
+        """Write what waits, as far as the sink takes it in time; then stop the writer."""
+        try:
+            async with asyncio.timeout(self._settings.close_seconds):
+                await self._write_all()
+        except TimeoutError:
+            unwritten = len(self._lines) + self._writing_lines
+            self._counters.access_log_lines_dropped += unwritten
+            _log.warning("nobody takes the access log: %d lines are lost", unwritten)
+        self._writer.close()
+
+    async def _write_all(self) -> None:
         while self._writing is not None or self._timer is not None:
             if self._timer is not None:
                 self._timer.cancel()
                 self._flush()
             if self._writing is not None:
                 await asyncio.wait([self._writing])
-        self._writer.shutdown(wait=False)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -7,8 +7,8 @@ requests. One process serves everything; the sockets it binds outlive its listen
 import asyncio
 import gc
 import logging
+import os
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -35,10 +35,15 @@ from edgeproxy.tls.contexts import FrontContext
 
 log = logging.getLogger(__name__)
 
+_STDOUT = 1
+
 
 def _to_stdout(lines: str) -> None:
-    sys.stdout.write(lines)
-    sys.stdout.flush()
+    # Not through `sys.stdout`: blocked by a full pipe it would hold a lock that the interpreter
+    # needs to end.
+    unwritten = memoryview(lines.encode())
+    while unwritten:
+        unwritten = unwritten[os.write(_STDOUT, unwritten) :]
 
 
 class PointOfPresence:

@@ -96,8 +96,9 @@ async def test_a_sink_that_fails_costs_lines_only() -> None:
 
     log, counters = make(broken)
     log.record(LINE)
+    log.record(LINE)
     await log.aclose()
-    assert counters.access_log_lines_dropped == 1
+    assert counters.access_log_lines_dropped == 2
 
 
 async def test_a_slow_sink_is_not_waited_for_and_loses_nothing() -> None:
@@ -116,6 +117,24 @@ async def test_a_slow_sink_is_not_waited_for_and_loses_nothing() -> None:
     await log.aclose()
     assert sink.text.count("\n") == 2
     assert sink.batches == 2
+
+
+async def test_a_sink_that_never_returns_does_not_keep_the_log_from_closing(caplog) -> None:
+    gate, entered = threading.Event(), threading.Event()
+
+    def stuck(_text: str) -> None:
+        entered.set()
+        gate.wait(timeout=10)
+
+    log, counters = make(stuck, flush_seconds=0, close_seconds=0.01)
+    log.record(LINE)
+    assert await asyncio.to_thread(entered.wait, 10)
+    log.record(LINE)
+    log.record(LINE)
+    await log.aclose()
+    assert counters.access_log_lines_dropped == 3
+    assert "3 lines are lost" in caplog.text
+    gate.set()
 
 
 async def test_nothing_recorded_writes_nothing() -> None:
