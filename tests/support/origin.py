@@ -54,6 +54,7 @@ class Reply:
     is_chunked: bool = False
     is_last: bool = False
     before: Barrier | None = None
+    before_content: Barrier | None = None
     pauses: dict[int, Barrier] = field(default_factory=dict)
     cut_after: int | None = None
     is_reset: bool = False
@@ -63,6 +64,11 @@ class Reply:
     def hold(self, barrier: Barrier) -> Self:
         """Answer nothing until the barrier opens."""
         self.before = barrier
+        return self
+
+    def unread(self, barrier: Barrier) -> Self:
+        """Read no content of the request until the barrier opens."""
+        self.before_content = barrier
         return self
 
     def pause(self, after: int, barrier: Barrier) -> Self:
@@ -268,6 +274,8 @@ class ScriptedOrigin:
             method, target, fields = _parsed(head)
             route = self._routes.get((method, target))
             reply = route.next() if route is not None else None
+            if reply is not None and reply.before_content is not None:
+                await reply.before_content.passed()
             body = b"" if reply and reply.is_early else await _read_content(reader, fields)
             request = ReceivedRequest(head, method, target, fields, body, number)
             self.received.append(request)
@@ -335,10 +343,11 @@ async def _play(
     """Say the answer; return whether the connection goes on."""
     if not reply.is_raw:
         writer.write(_head(reply))
+    listened = None if reply.is_early else reader
     has_content = reply.is_raw or (request.method != "HEAD" and reply.status not in {204, 304})
     for number, segment in enumerate(reply.segments if has_content else []):
         if number in reply.pauses:
-            await _held(reply.pauses[number], reader)
+            await _held(reply.pauses[number], listened)
         if number == reply.cut_after:
             break
         writer.write(_chunk(segment) if reply.is_chunked else segment)
@@ -346,7 +355,7 @@ async def _play(
         await settle(5)  # a segment of its own, not joined with the next one
     else:
         if len(reply.segments) in reply.pauses:
-            await _held(reply.pauses[len(reply.segments)], reader)
+            await _held(reply.pauses[len(reply.segments)], listened)
         if reply.is_chunked and has_content and reply.cut_after is None:
             writer.write(b"0\r\n\r\n")
     if reply.cut_after is not None:
