@@ -80,7 +80,8 @@ def freshen(
     update = _update(status_304_fields, policy)
     fields = with_date(_merged(stored.fields, update), response_time)
     freshness = freshness_of(stored.status, fields, response_time=response_time, policy=policy)
-    if nominated(fields) != tuple(name for name, _ in stored.vary):
+    names = nominated(fields)
+    if names is None or set(names) != {name for name, _ in stored.vary}:
         freshness = Freshness(freshness.lifetime, freshness.source, always_validate=True)
     etag, last_modified = first(fields, b"etag"), first(fields, b"last-modified")
     return replace(

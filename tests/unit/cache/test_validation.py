@@ -137,6 +137,8 @@ def test_a_304_that_varies_otherwise_ends_reuse():
     assert renew(old, vary="foo").vary == old.vary
     assert renew(old, vary="Foo, Bar").fresh_until == -inf
     assert renew(old, vary="*").fresh_until == -inf
+    both = keep(cache_control="max-age=60", vary="Foo, Bar", request=get(foo="1"), etag='"1"')
+    assert renew(both, vary="bar, foo").fresh_until == LATER + 60
 
 
 def test_the_rule_counts_again():
