@@ -110,7 +110,7 @@ class View:
             stored.fields,
             length=len(stored.body),
             may_be_shared=True,
-            generated=_generated(stored),
+            generated=generated_fields(stored),
         )
         self.live = FieldSection(())
         self.live_from = self.live_until = 0.0
@@ -182,7 +182,8 @@ def view_of(stored: StoredResponse, route: Route) -> View:
     return view
 
 
-def _generated(stored: StoredResponse) -> Fields:
+def generated_fields(stored: StoredResponse) -> Fields:
+    """Return the fields that the edge adds where the origin sent none."""
     fields: list[Field] = [(b"date", stored.date)]
     if stored.etag is not None:
         fields.append((b"etag", stored.etag))

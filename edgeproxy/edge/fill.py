@@ -213,7 +213,7 @@ class Filler:
 
     async def _keep(self, keeping: "_Keeping") -> None:
         """Let everybody read while it grows, and store it once it is whole."""
-        question, flight, response = keeping.question, keeping.flight, keeping.response
+        question, flight = keeping.question, keeping.flight
         body = GrowingBody(
             keep_bytes_max=self._keep_bytes_max(question),
             window_bytes=self.settings.stream_window_bytes,
@@ -233,7 +233,7 @@ class Filler:
         """
 
         def announce() -> None:
-            if keeping.flight.announcement is None:
+            if not keeping.flight.is_announced:
                 keeping.flight.announce(keeping.arriving(body))
 
         if not keeping.lacks_etag(self.settings.settle_bytes_max):

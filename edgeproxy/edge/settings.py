@@ -19,6 +19,10 @@ class EdgeSettings:
     uncacheable_keys_max: int = 10_000
     # Fills at once, per worker: with 64 KiB read ahead and small objects some tens of megabytes.
     fills_max: int = 512
+    # How long, and up to what size, content is waited for whose digest makes the ETag. Short beside
+    # a round trip to an origin; what is larger is streamed, and carries its ETag from then on.
+    settle_seconds: float = 0.1
+    settle_bytes_max: int = 64 * 1024
     # How far a slow reader may fall behind content that is not kept; the listeners' own bound.
     stream_window_bytes: int = 256 * 1024
     # Memos of the hot path: a route is some 500 bytes, a target longer than this is not remembered.
