@@ -3,6 +3,10 @@
 Kind, then the named policy, then the rule's override: the last one that says something wins. The
 defaults are written in the language of the file, so that an operator could have written them.
 Nothing here looks at a path or a response.
+
+Policies that cache forward no field that could make an answer one client's: not even Accept and
+Accept-Language, which few origins of static files heed and fewer name in Vary. Who negotiates by
+them lists them.
 """
 
 from collections.abc import Mapping
@@ -20,7 +24,7 @@ _WRITTEN: dict[PolicyKind, dict[str, object]] = {
         "stale_if_error": "30d",
         "browser": "public, max-age=31536000, immutable",
         "query": "ignore",
-        "forward_fields": ["accept", "accept-encoding"],
+        "forward_fields": ["accept-encoding"],
         "validators": True,
     },
     # Until a purge can reach the edge, a new release shows after a minute.
@@ -31,7 +35,7 @@ _WRITTEN: dict[PolicyKind, dict[str, object]] = {
         "stale_if_error": "24h",
         "browser": "public, max-age=86400, must-revalidate",
         "query": "all",
-        "forward_fields": ["accept", "accept-encoding", "accept-language"],
+        "forward_fields": ["accept-encoding"],
         "validators": True,
     },
     "manifest": {
@@ -41,7 +45,7 @@ _WRITTEN: dict[PolicyKind, dict[str, object]] = {
         "stale_if_error": "1h",
         "browser": "no-cache",
         "query": "all",
-        "forward_fields": ["accept", "accept-encoding", "accept-language"],
+        "forward_fields": ["accept-encoding"],
         "validators": True,
     },
     "pass": {

@@ -4,10 +4,13 @@ What rules make of single responses is in `test_rules.py`; here a whole point of
 the built-in policies as an operator writes them.
 """
 
+import asyncio
+
 import pytest
 import pytest_asyncio
 
 from edgeproxy.http.dates import format_date
+from tests.support.barrier import Barrier
 from tests.support.pop import clock_of_today, running_pop
 from tests.support.rows import PROTOCOLS, At, Line, Stage, target
 
@@ -213,7 +216,9 @@ STRANGE: list[str] = [
     "x-http-method-override",
     "x-method-override",
     "x-real-ip",
+    "accept",
     "accept-encoding",
+    "accept-language",
     "accept-charset",
     "origin",
     "user-agent",
@@ -358,9 +363,13 @@ async def test_a_write_forgets_what_it_changed(stage: Stage) -> None:
 
 async def test_a_purge_beats_a_fill(stage: Stage) -> None:
     path = target()
-    stage.reply(path, BODY, [])
+    stage.reply(path, BODY, []).hold(filled := Barrier())
+    first = asyncio.get_running_loop().create_task(stage.ask(path))
+    await filled.reached()
     stage.pop.edge.generations.advance()
-    await stage.ask(path)
+    filled.open()
+    assert bytes((await first).body) == BODY
+    assert (await stage.ask(path))["cache-status"] == "fra1; fwd=uri-miss; stored"
     await stage.pop.fills_ended()
     assert (await stage.ask(path))["cache-status"] == "fra1; hit; ttl=60"
 

@@ -77,7 +77,7 @@ def test_a_versioned_rule_says_what_the_product_promises(tmp_path):
     assert rule.cache.edge_lifetime == 31536000
     assert rule.browser_cache_control == b"public, max-age=31536000, immutable"
     assert rule.query == QueryPolicy("ignore")
-    assert rule.forward_fields == {b"accept", b"accept-encoding"}
+    assert rule.forward_fields == {b"accept-encoding"}
     assert rule.generates_validators
     assert not rule.cache.honours_request_directives
 
