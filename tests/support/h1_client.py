@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.transports import drop
+
 Fields = list[tuple[str, str]]
 
 PATIENCE_SECONDS = 15  # never awaited where things work: it turns a hang into a failure
@@ -117,7 +119,7 @@ class H1Client:
 
     def drop(self) -> None:
         """Go away at once."""
-        self.writer.transport.abort()
+        drop(self.writer)
 
     async def closed(self) -> bytes:
         """Wait for the end of the connection; return what came before it."""
@@ -140,4 +142,4 @@ async def h1_client(port: int, ca_file: Path, *, name: str = "localhost"):
     try:
         yield H1Client(reader, writer, name)
     finally:
-        writer.transport.abort()
+        drop(writer)

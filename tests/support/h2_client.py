@@ -16,6 +16,8 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
+from tests.support.transports import drop
+
 Fields = list[tuple[str, str]]
 
 
@@ -145,7 +147,7 @@ class H2Client:
 
     def drop(self) -> None:
         """Go away at once, with all streams."""
-        self._writer.transport.abort()
+        drop(self._writer)
 
     def _flush(self) -> None:
         if data := self.h2.data_to_send():
@@ -213,6 +215,6 @@ async def h2_client(port: int, ca_file: Path, *, name: str = "localhost", window
     try:
         yield client
     finally:
-        writer.transport.abort()
+        drop(writer)
         async with asyncio.timeout(5):
             await runner

@@ -24,6 +24,7 @@ from typing import Any, Self
 from edgeproxy.http.messages import Field, first
 from edgeproxy.origin.settings import OriginSettings
 from tests.support.barrier import Barrier, settle
+from tests.support.transports import drop
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,7 @@ class ScriptedOrigin:
     def hang_up(self) -> None:
         """Close every open connection at once."""
         for writer in list(self._open):
-            writer.transport.abort()
+            drop(writer)
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, self._host, 0, ssl=self._tls)
@@ -371,7 +372,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     """Close so that the kernel sends RST, not FIN."""
     at_once = struct.pack("ii", 1, 0)
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
-    writer.transport.abort()
+    drop(writer)
 
 
 def _head(reply: Reply) -> bytes:

@@ -28,6 +28,7 @@ from tests.support.h2_client import h2_client
 from tests.support.h2_peer import parse
 from tests.support.http1_session import FakeApplication, Stream, response
 from tests.support.http2_session import request
+from tests.support.transports import drop
 
 RUNNERS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
 
@@ -132,7 +133,7 @@ async def connected(port: int, context: ssl.SSLContext | None = None):
     try:
         yield reader, writer
     finally:
-        writer.transport.abort()
+        drop(writer)
         with contextlib.suppress(OSError):
             await writer.wait_closed()
 
