@@ -35,6 +35,20 @@ def test_a_mirrored_tree_has_no_differences():
     assert check_mirror.differences([Path("a/b.py")], [Path("a/test_b.py")]) == []
 
 
+def test_the_tests_of_a_module_may_go_on_in_files_beside_the_first():
+    first, more = Path("a/test_b.py"), Path("a/test_b_topic.py")
+    assert check_mirror.differences([Path("a/b.py")], [first, more]) == []
+    assert check_mirror.differences([Path("a/b.py")], [more]) == [
+        "edgeproxy/a/b.py has no tests/unit/a/test_b.py"
+    ]
+    assert check_mirror.differences([Path("a/b.py")], [first, Path("a/test_bc.py")]) == [
+        "tests/unit/a/test_bc.py has no edgeproxy/a/bc.py"
+    ]
+    assert check_mirror.differences([Path("a/b.py")], [first, Path("test_b_topic.py")]) == [
+        "tests/unit/test_b_topic.py has no edgeproxy/b_topic.py"
+    ]
+
+
 def test_packages_and_entry_points_need_no_test(tmp_path, capsys):
     (tmp_path / "edgeproxy").mkdir()
     (tmp_path / "tests" / "unit").mkdir(parents=True)
