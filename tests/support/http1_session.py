@@ -3,10 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from edgeproxy.errors import DownstreamError
 from edgeproxy.http.messages import ConnectionInfo, FieldSection, Request, Response
 from edgeproxy.listeners.http1 import Http1Session
 from edgeproxy.listeners.limits import Limits
 from tests.support.clock import ManualClock
+
+HELLO = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
+LAST = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello"
 
 
 class FakeChannel:
@@ -174,3 +178,30 @@ class Connection:
     def statuses(self) -> list[int]:
         """Every status line sent, if no body looks like one."""
         return [int(part[:3]) for part in self.sent.split(b"HTTP/1.1 ")[1:]]
+
+
+def get(target: bytes, *lines: bytes, method: bytes = b"GET", version: bytes = b"1.1") -> bytes:
+    first = method + b" " + target + b" HTTP/" + version
+    return b"\r\n".join([first, b"host: a", *lines, b"", b""])
+
+
+def post(target: bytes, body: bytes, *lines: bytes) -> bytes:
+    return get(target, b"content-length: %d" % len(body), *lines, method=b"POST") + body
+
+
+async def read_all(request: Request) -> Response:
+    content = b""
+    try:
+        if request.body is not None:
+            async for piece in request.body:
+                content += piece
+    except DownstreamError as error:
+        return response(error.reason.encode(), status=error.status)
+    return response(content)
+
+
+def streaming(connection: Connection, stream: Stream, length: int | None = None) -> None:
+    async def handler(_request: Request) -> Response:
+        return response(stream, length=length)
+
+    connection.application.handler = handler

@@ -1,0 +1,15 @@
+"""What the tests of several modules here share."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.http1_session import Connection
+
+
+@pytest.fixture
+async def connection() -> AsyncIterator[Connection]:
+    connection = Connection()
+    yield connection
+    connection.session.lost()
+    await connection.settle()
