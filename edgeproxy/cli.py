@@ -21,6 +21,7 @@ import click
 
 from edgeproxy import __version__
 from edgeproxy.errors import CertificateError, ConfigError, Problem, UnavailableError
+from edgeproxy.runtime.descriptors import occupy_standard
 
 if TYPE_CHECKING:
     from edgeproxy.config.load import Loaded
@@ -137,6 +138,7 @@ def demo(https_port: int, http_port: int, origin_port: int, folder: Path) -> Non
 
 def guarded(run: Callable[[], int]) -> int:
     """Run a command; say what ended it and return the exit code."""
+    occupy_standard()
     try:
         return run()
     except ConfigError as error:
