@@ -6,7 +6,6 @@ data path of its own: what answers is the same `PointOfPresence` that `edgeproxy
 """
 
 import asyncio
-import signal
 import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -21,6 +20,8 @@ from edgeproxy.emulator.options import DemoOptions
 from edgeproxy.emulator.origin import DemoOrigin
 from edgeproxy.emulator.settings import ORIGIN_NAME, write_settings
 from edgeproxy.errors import UnavailableError
+from edgeproxy.runtime.descriptors import give_up_stdout
+from edgeproxy.runtime.signals import EndSignals
 from edgeproxy.runtime.worker import PointOfPresence
 from edgeproxy.tls.development import DevelopmentCa, issue_leaf, make_ca
 
@@ -38,18 +39,22 @@ def run(options: DemoOptions) -> int:
         CertificateError: the folder's certificates can neither be used nor made anew.
     """
     try:
-        uvloop.run(serve_demo(options, click.echo))
+        uvloop.run(serve_demo(options, _say))
     except UnavailableError as error:
         raise UnavailableError(f"{error}; {_OTHER_PORTS}") from error
     return 0
 
 
+def _say(text: str) -> None:
+    try:
+        click.echo(text)
+    except OSError:  # nobody listens: `edgeproxy demo | head`
+        give_up_stdout()
+
+
 async def serve_demo(options: DemoOptions, announce: Callable[[str], object]) -> None:
     """Run the demo on this loop until SIGINT or SIGTERM; raises what `run` does."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    told = EndSignals()
     async with AsyncExitStack() as stack:
         ca = make_ca(options.folder)
         origin = await _start_origin(options, ca)
@@ -59,9 +64,9 @@ async def serve_demo(options: DemoOptions, announce: Callable[[str], object]) ->
         stack.push_async_callback(pop.aclose)
         await pop.start()
         announce(_where(pop, origin, ca.path))
-        await stop.wait()
+        await told.stop.wait()
         announce("\nEnding: what is in flight may finish.")
-        await pop.drain()
+        await pop.drain(told.hurry)
 
 
 async def _start_origin(options: DemoOptions, ca: DevelopmentCa) -> DemoOrigin:

@@ -1,16 +1,22 @@
-"""The process around a point of presence: event loop, logging, signals, exit."""
+"""The process around a point of presence: event loop, logging, limits, signals, exit.
 
-import asyncio
+The first SIGTERM or SIGINT drains; the second one ends what is left at once.
+"""
+
 import logging
-import signal
 
 import uvloop
 
 from edgeproxy.config.schema import Config
 from edgeproxy.observe import logging as application_log
+from edgeproxy.runtime import descriptors
+from edgeproxy.runtime.signals import EndSignals
 from edgeproxy.runtime.worker import serve
 
 log = logging.getLogger(__name__)
+
+# What a process needs beside its clients: listeners, connections to origins, files while loading.
+_OWN_DESCRIPTORS = 256
 
 
 def run(config: Config) -> int:
@@ -21,13 +27,13 @@ def run(config: Config) -> int:
         ConfigError: a certificate cannot be used any more.
     """
     application_log.configure(config.log.level, config.log.format)
+    wanted = config.limits.max_connections + _OWN_DESCRIPTORS
+    if (allowed := descriptors.allow(wanted)) < wanted:
+        log.warning("%d open files are allowed, max_connections needs %d", allowed, wanted)
     uvloop.run(_until_told(config))
     return 0
 
 
 async def _until_told(config: Config) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await serve(config, stop=stop, announce=log.info)
+    told = EndSignals()
+    await serve(config, stop=told.stop, hurry=told.hurry, announce=log.info)

@@ -98,6 +98,7 @@ class PointOfPresence:
         self._stack.callback(close_all, https)
         http = bind_all(slices.redirect_addresses(config))
         self._stack.callback(close_all, http)
+        self._sockets = [*https, *http]
         self.https_addresses = [name_of(sock) for sock in https]
         self.http_addresses = [name_of(sock) for sock in http]
         for origin in self._origins.values():
@@ -109,8 +110,24 @@ class PointOfPresence:
             redirect = redirect_application(self._sites, self.https_addresses[0][1])
             await self._listen(http, self._sessions(redirect), None)
 
-    async def drain(self) -> bool:
-        """Accept nothing new and let what is in flight finish; False when time ran out."""
+    async def drain(self, hurry: asyncio.Event | None = None) -> bool:
+        """Accept nothing new and let what is in flight finish.
+
+        Returns False when time ran out, or `hurry` was set, before everything had.
+        """
+        # Where nobody accepts any more the kernel must not: clients would hang in its queue.
+        close_all(self._sockets)
+        hurry = hurry or asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            drained = group.create_task(self._drain_listeners())
+            hurried = group.create_task(hurry.wait())
+            await asyncio.wait({drained, hurried}, return_when=asyncio.FIRST_COMPLETED)
+            is_over = drained.done()
+            drained.cancel()
+            hurried.cancel()
+        return is_over and drained.result()
+
+    async def _drain_listeners(self) -> bool:
         timeout = self._config.limits.drain_timeout
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(each.drain(timeout)) for each in self._listeners]
@@ -162,8 +179,10 @@ def redirect_application(sites: Sites, https_port: int) -> RedirectToHttps:
     return RedirectToHttps(lambda host: sites.resolve(host) is not None, https_port)
 
 
-async def serve(config: Config, *, stop: asyncio.Event, announce: Callable[[str], object]) -> None:
-    """Run one point of presence until `stop` is set, then drain it."""
+async def serve(
+    config: Config, *, stop: asyncio.Event, hurry: asyncio.Event, announce: Callable[[str], object]
+) -> None:
+    """Run one point of presence until `stop` is set, then drain it, at most until `hurry` is."""
     pop = PointOfPresence(config)
     try:
         await pop.start()
@@ -174,8 +193,9 @@ async def serve(config: Config, *, stop: asyncio.Event, announce: Callable[[str]
         gc.freeze()  # what start-up made lives as long as the process: no collection looks at it
         await stop.wait()
         announce("draining")
-        if not await pop.drain():
-            log.warning("drain_timeout passed with %d connections open", pop.connections)
+        if not await pop.drain(hurry):
+            why = "told to hurry" if hurry.is_set() else "drain_timeout passed"
+            log.warning("%s with %d connections open", why, pop.connections)
     finally:
         await pop.aclose()
 
