@@ -50,13 +50,14 @@ class Member:
 
 
 class Line(asyncio.Protocol):
-    """One connection of the crowd."""
+    """One connection of the crowd; `goaways` are last stream and error code of each."""
 
     def __init__(self, changed: asyncio.Event) -> None:
         self._changed = changed
         self._rest = b""
         self._decoder = Decoder()
         self.members: dict[int, Member] = {}
+        self.goaways: list[tuple[int, int]] = []
         self.is_heard = False
         self.is_over = False
 
@@ -102,6 +103,8 @@ class Line(asyncio.Protocol):
             self.transport.write(frame(SETTINGS, ACK, 0, b""))
         elif kind == PING and flags & ACK:
             self.is_heard = True
+        elif kind == GOAWAY:
+            self.goaways.append((int.from_bytes(payload[:4]), int.from_bytes(payload[4:8])))
         member = self.members.get(stream_id)
         if member is None:
             return
@@ -126,20 +129,28 @@ class Crowd:
     """All connections together; each wait ends by what arrives."""
 
     def __init__(self, lines: list[Line], changed: asyncio.Event) -> None:
-        self._lines = lines
+        self.lines = lines
         self._changed = changed
 
     @property
     def members(self) -> list[Member]:
-        return [member for line in self._lines for member in line.members.values()]
+        return [member for line in self.lines for member in line.members.values()]
 
     async def heard(self) -> None:
         """Wait until the edge has read every request."""
-        await self._until(lambda: all(line.is_heard for line in self._lines))
+        await self._until(lambda: all(line.is_heard for line in self.lines))
+
+    async def told_to_go(self) -> None:
+        """Wait until every connection has got GOAWAY."""
+        await self._until(lambda: all(line.goaways for line in self.lines))
 
     async def first_bytes(self) -> None:
         """Wait until everybody has some content."""
         await self._until(lambda: all(member.size for member in self.members))
+
+    async def closed(self) -> None:
+        """Wait until the edge has closed every connection."""
+        await self._until(lambda: all(line.is_over for line in self.lines))
 
     async def ended(self) -> None:
         """Wait until everybody's response has ended, well or badly."""
@@ -147,7 +158,7 @@ class Crowd:
             lambda: all(
                 line.is_over
                 or all(member.is_whole or member.error_code is not None for member in people)
-                for line, people in ((line, line.members.values()) for line in self._lines)
+                for line, people in ((line, line.members.values()) for line in self.lines)
             )
         )
 

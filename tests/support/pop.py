@@ -154,6 +154,12 @@ class RunningPop:
         flags = (*self._to_here(), *flags)
         return await asyncio.to_thread(clients.curl, self.url(path), *flags, ca=self.ca_file)
 
+    async def plain_curl(self, path: str, *flags: str) -> clients.Answer:
+        """Run curl where plain HTTP is heard."""
+        port = self.worker.http_addresses[0][1]
+        flags = ("--resolve", f"{self.name}:{port}:127.0.0.1", *flags)
+        return await asyncio.to_thread(clients.curl, f"http://{self.name}:{port}{path}", *flags)
+
     async def curl_exit(self, path: str, *flags: str) -> tuple[int, bytes]:
         """Run curl; return its exit code and the content."""
         trust = ("--cacert", str(self.ca_file), *self._to_here())

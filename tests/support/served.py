@@ -1,0 +1,88 @@
+"""`edgeproxy serve` and `check` as an operator runs them: processes of their own, ended by signals.
+
+    async with served(path) as edge:
+        async with h2_client(edge.port, ca_file) as client: ...
+        edge.terminate()
+        assert await edge.ended() == 0
+"""
+
+import asyncio
+import re
+import signal
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+PATIENCE_SECONDS = 60
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "edgeproxy", *map(str, arguments)]
+
+
+class Served:
+    """A running process; `said` is what it has written to standard error."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.said = ""
+        self.port = 0
+
+    async def started(self) -> None:
+        found = await self.says(r"listening on https://127\.0\.0\.1:(\d+)")
+        self.port = int(found[1])
+
+    async def says(self, pattern: str) -> re.Match[str]:
+        """Wait for a line in which that is found."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while line := await self._process.stderr.readline():
+                self.said += line.decode()
+                if found := re.search(pattern, line.decode()):
+                    return found
+        raise AssertionError(f"it never said {pattern!r}:\n{self.said}")
+
+    @property
+    def resident_bytes(self) -> int:
+        """How much memory it holds."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+
+    def terminate(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+
+    async def ended(self) -> int:
+        """Wait for the end; return the exit code."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            self.said += (await self._process.stderr.read()).decode()
+            return await self._process.wait()
+
+    def kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+
+
+async def run(*arguments: object) -> tuple[int, str, str]:
+    """Run a command to its end; return exit code, standard output and standard error."""
+    process = await asyncio.create_subprocess_exec(
+        *command(*arguments), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+@asynccontextmanager
+async def served(config: Path):
+    """Run `edgeproxy serve`; its access log goes nowhere."""
+    process = await asyncio.create_subprocess_exec(
+        *command("serve", "-c", config),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    edge = Served(process)
+    try:
+        await edge.started()
+        yield edge
+    finally:
+        edge.kill()
+        await process.wait()
