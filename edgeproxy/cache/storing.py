@@ -50,6 +50,8 @@ _PERMIT_AUTHORIZED = (b"public", b"s-maxage", b"must-revalidate")
 REFUSED_FOR_THE_ASKER = frozenset({"request-no-store", "authorization"})
 """Reasons that lie in one request: they say nothing of what the next one will get."""
 
+_WITHDRAWING = frozenset({"no-store", "private", "vary", "no-lifetime", "too-large"})
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
@@ -133,6 +135,16 @@ def _refused_by_request(request: Request, policy: CachePolicy) -> str | None:
     if request.method != b"GET":
         return "method"
     return "request-no-store" if _forbids_storing(request, policy) else None
+
+
+def withdraws(status: int, reason: str) -> bool:
+    """Tell whether a response that is not stored, for `reason`, ends what was stored before it.
+
+    It is the origin's latest word on the resource: what it made private, or took down, must not
+    come back as stale content. Errors say nothing of that kind, and neither does a cookie, a coding
+    or a cut that we might have had differently.
+    """
+    return (status < 400 or status in GONE_STATUSES) and reason in _WITHDRAWING
 
 
 def _forbids_storing(request: Request, policy: CachePolicy) -> bool:

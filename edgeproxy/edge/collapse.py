@@ -30,12 +30,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arriving:
-    """A response that may be stored and shared by requests with the same selecting values."""
+    """A response that may be shared by requests with the same selecting values, and stored.
+
+    `will_be_stored` is False for an error that must not take the place of something good.
+    """
 
     representation: Representation
     body: GrowingBody
     vary: Vary
     may_be_shared: bool
+    will_be_stored: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)

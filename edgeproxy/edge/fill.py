@@ -24,6 +24,7 @@ from edgeproxy.cache.storing import (
     fields_to_store,
     may_replace,
     may_store,
+    withdraws,
 )
 from edgeproxy.cache.validation import carry_over, conditional_fields, freshen, select_for_304
 from edgeproxy.cache.vary import nominated, selecting_values
@@ -179,6 +180,8 @@ class Filler:
             # A server error says nothing of the resource, and one client's word nothing of what
             # others will get: the next request is to try again.
             self.flights.remember_uncacheable(flight.key)
+        if question.selected is not None and withdraws(response.status, verdict.reason):
+            self.store.drop(question.selected)
         representation = represent(
             question.route,
             response.status,
@@ -320,6 +323,7 @@ class _Keeping:
     def arriving(self, body: GrowingBody) -> Arriving:
         """Return the announcement: what is known now."""
         question, response, fields = self.question, self.response, self.fields
+        stale = question.selected
         names = nominated(fields) or ()
         if never_asks(question.route, names):
             names = ()
@@ -341,6 +345,7 @@ class _Keeping:
             body,
             selecting_values(names, question.asked.fields),
             may_be_shared=is_shareable(self.freshness),
+            will_be_stored=stale is None or may_replace(stale, response.status),
         )
 
     def make(self, content: bytes, digest: bytes) -> StoredResponse:

@@ -108,7 +108,7 @@ class Forwarder:
         route, reason = question.route, question.reason
         match announcement:
             case Arriving():
-                member = self._member(fwd=reason, stored=True)
+                member = self._member(fwd=reason, stored=announcement.will_be_stored)
                 return await self.answers.arriving(
                     request,
                     route,

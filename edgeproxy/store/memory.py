@@ -114,6 +114,15 @@ class MemoryStore:
         self._keep(new.key, [*others, new], new.response_time)
         return True
 
+    def drop(self, stored: StoredResponse) -> bool:
+        """Let go of one response; returns False where it was evicted or replaced meanwhile."""
+        responses = self._responses(stored.key)
+        others = [other for other in responses if other is not stored]
+        if len(others) == len(responses):
+            return False
+        self._keep(stored.key, others, stored.response_time)
+        return True
+
     def forget(self, key: Key) -> int:
         """Drop everything stored under `key`; returns how many responses that were."""
         variants = self._index.get(key)

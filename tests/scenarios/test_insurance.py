@@ -90,6 +90,55 @@ async def test_what_must_be_revalidated_never_stands_in(
     assert exchange.outcome != "hit_stale"
 
 
+LONG = CachePolicy(
+    honours_request_directives=False,
+    edge_lifetime=60,
+    stale_while_revalidate=600,
+    stale_if_error=600,
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "is_withdrawn"),
+    [
+        (200, {"cache_control": "private"}, True),
+        (200, {"cache_control": "no-store"}, True),
+        (200, {"vary": "*"}, True),
+        (404, {"cache_control": "no-store"}, True),
+        (403, {"cache_control": "no-store"}, False),
+        (500, {"cache_control": "no-store"}, False),
+        (200, {"set_cookie": "a=b"}, False),
+        (200, {"content_encoding": "br"}, False),
+    ],
+)
+async def test_what_the_origin_withdraws_does_not_come_back_as_stale(
+    status: int, fields: dict[str, str], is_withdrawn: bool
+) -> None:
+    pop = make_pop(rule(cache=LONG))
+    route = pop.origin.on("GET", "/a")
+    route.reply(200, b"old")
+    route.reply(status, b"new", **fields)
+    await pop.get()
+    pop.clock.advance(70)
+    assert (await pop.get()).body == b"old"  # and meanwhile the origin is asked
+    await settle()
+    assert pop.store.objects == (0 if is_withdrawn else 1)
+    assert pop.origin.chunks_sent == 1  # what nobody may share is not read for nobody
+    assert ((await pop.get()).body == b"old") is not is_withdrawn
+    await pop.edge.aclose()
+
+
+async def test_an_error_with_a_lifetime_is_not_said_to_be_stored_where_it_is_not(
+    plain: Pop,
+) -> None:
+    await make_stale(plain, "max-age=60")
+    plain.origin.on("GET", "/a").reply(403, b"no", cache_control="max-age=60")
+    plain.origin.on("GET", "/b").reply(403, b"no", cache_control="max-age=60")
+    assert (await plain.get()).cache_status == "fra1; fwd=stale"
+    assert (await plain.get()).cache_status == "fra1; fwd=stale"
+    assert (await plain.get("/b")).cache_status == "fra1; fwd=uri-miss; stored"
+
+
 async def test_staleness_is_told_as_a_negative_lifetime(pop: Pop) -> None:
     await make_stale(pop)
     pop.clock.advance(-0.5)  # half a second stale

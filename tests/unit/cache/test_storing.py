@@ -10,6 +10,7 @@ from edgeproxy.cache.storing import (
     fields_to_store,
     may_replace,
     may_store,
+    withdraws,
 )
 from tests.support.caching import NOW, date, get, keep, lines
 
@@ -202,3 +203,22 @@ def test_fields_that_are_kept():
 )
 def test_a_good_response_is_not_replaced_by_an_error(old, new, may):
     assert may_replace(keep(old), new) is may
+
+
+@pytest.mark.parametrize(
+    ("status", "why", "expected"),
+    [
+        (200, "private", True),
+        (301, "no-store", True),
+        (404, "no-lifetime", True),
+        (410, "vary", True),
+        (403, "private", False),
+        (500, "no-store", False),
+        (200, "set-cookie", False),
+        (200, "authorization", False),
+        (200, "request-no-store", False),
+        (206, "status", False),
+    ],
+)
+def test_what_ends_an_earlier_response(status, why, expected):
+    assert withdraws(status, why) is expected

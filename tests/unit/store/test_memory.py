@@ -113,6 +113,18 @@ def test_replace_does_not_bring_back_what_is_gone() -> None:
     assert store.objects == 0
 
 
+def test_one_response_is_dropped_and_the_others_stay() -> None:
+    store = MemoryStore(LARGE, LARGE)
+    german, english = variant("de"), variant("en")
+    store.put(german)
+    store.put(english)
+    assert store.drop(german)
+    assert not store.drop(german)
+    assert list(store.candidates(b"k", NOW)) == [english]
+    assert store.drop(english)
+    assert (store.bytes, store.objects, store.evictions) == (0, 0, 0)
+
+
 def test_forgetting_says_how_many() -> None:
     store = MemoryStore(LARGE, LARGE)
     store.put(variant("de"))
