@@ -43,6 +43,7 @@ OUTCOME_OF = {
     "bypass": "bypass",
     "method": "bypass",
 }
+_CREDENTIALS = frozenset({b"authorization", b"cookie"})
 # 304 has a length of what is not sent, and 204 has none.
 _WITHOUT_LENGTH = frozenset({204, 304})
 
@@ -314,7 +315,7 @@ class Forwarder:
             response.status,
             with_date(response.fields, response.response_time),
             length=None if response.status in _WITHOUT_LENGTH else response.content_length,
-            may_be_shared=asked is not None and _may_be_public(asked, route, response),
+            may_be_shared=asked is not None and _may_be_public(request, asked, route, response),
         )
         return await self.answers.passed(
             request,
@@ -378,7 +379,15 @@ def _asks_otherwise(request: Request, private: Private) -> bool:
     return private.reason in {"too-large", "unproven-end"} and range_of(request) is not None
 
 
-def _may_be_public(asked: Request, route: Route, response: OriginResponse) -> bool:
+def _may_be_public(
+    request: Request, asked: Request, route: Route, response: OriginResponse
+) -> bool:
+    """Tell whether the rule's Cache-Control may stand on the answer to the client's own request.
+
+    Not where that sent along who the client is: the answer may be made for it.
+    """
+    if any(name in _CREDENTIALS for name, _ in request.fields):
+        return False
     verdict = may_store(
         asked,
         response.status,

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.barrier import Barrier
-from tests.support.edge import HOST, Pop, make_pop
+from tests.support.edge import HOST, Pop, make_pop, rule
 
 
 @pytest.fixture
@@ -57,3 +57,25 @@ async def test_the_origin_hears_of_no_spelling_of_the_host(plain: Pop, host: str
     await plain.get(host=host)
     assert plain.origin.asked[0].authority == HOST.encode()
     assert (await plain.get()).outcome == "hit"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, "public, max-age=9"),
+        ({"cookie": "id=1"}, None),
+        ({"authorization": "Bearer t"}, None),
+    ],
+)
+async def test_an_answer_to_somebody_is_not_called_public(
+    fields: dict[str, str], expected: str | None
+) -> None:
+    pop = make_pop(rule(browser_cache_control=b"public, max-age=9"))
+    route = pop.origin.on("GET", "/a")
+    route.reply(200, b"x", vary="*")
+    route.reply(200, b"for you", cache_control="max-age=60")
+    await pop.get()
+    exchange = await pop.get(**fields)
+    assert exchange.body == b"for you"
+    assert exchange.field("cache-control") == (expected or "max-age=60")
+    await pop.edge.aclose()
