@@ -8,13 +8,13 @@ bin=.venv/bin
 rm -f .coverage .coverage.*
 "$bin/coverage" run -m pytest "$@"
 status=$?
+# every process, those of the programs under test too, wrote a file of its own
+if ls .coverage.* >/dev/null 2>&1; then
+    "$bin/coverage" combine -q || exit 1
+fi
 [ "$status" -eq 0 ] || exit "$status"
 [ $# -eq 0 ] || exit 0
 
-# programs under test write files of their own beside the main one
-if ls .coverage.* >/dev/null 2>&1; then
-    "$bin/coverage" combine -q --append || exit 1
-fi
 mkdir -p var
 "$bin/coverage" report --skip-covered --skip-empty || exit 1
 "$bin/coverage" json -q -o var/coverage.json || exit 1
