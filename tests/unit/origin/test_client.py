@@ -21,19 +21,6 @@ def ca(tmp_path):
     return LocalCa(tmp_path)
 
 
-@pytest.fixture
-async def origin():
-    async with ScriptedOrigin() as scripted:
-        yield scripted
-
-
-@pytest.fixture
-async def client(origin):
-    made = origin_client(origin.settings())
-    yield made
-    await made.aclose()
-
-
 async def failure(client, request=None):
     with pytest.raises(UpstreamError) as caught:
         await client.fetch(request or outbound())

@@ -9,24 +9,10 @@ from edgeproxy.errors import UpstreamError
 from edgeproxy.origin.connections import INFORMATIONAL_MAX, OriginConnection, OriginConnector
 from edgeproxy.origin.settings import OriginSettings
 from tests.support.barrier import Barrier, settle
-from tests.support.origin import ScriptedOrigin
 from tests.support.outbound import content_of, origin_client, outbound
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
 EVIL = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nEVIL"
-
-
-@pytest.fixture
-async def origin():
-    async with ScriptedOrigin() as scripted:
-        yield scripted
-
-
-@pytest.fixture
-async def client(origin):
-    made = origin_client(origin.settings())
-    yield made
-    await made.aclose()
 
 
 async def word(client):

@@ -7,21 +7,7 @@ import pytest
 from edgeproxy.errors import UpstreamError
 from edgeproxy.origin.content import PIECE_BYTES_MAX
 from tests.support.barrier import Barrier, settle
-from tests.support.origin import ScriptedOrigin
 from tests.support.outbound import content_of, origin_client, outbound
-
-
-@pytest.fixture
-async def origin():
-    async with ScriptedOrigin() as scripted:
-        yield scripted
-
-
-@pytest.fixture
-async def client(origin):
-    made = origin_client(origin.settings())
-    yield made
-    await made.aclose()
 
 
 async def broken_off(response):
