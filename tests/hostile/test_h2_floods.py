@@ -336,6 +336,23 @@ def test_readers_that_update_windows_are_never_punished(step: int):
     assert len(peer.body(1)) == size
 
 
+def test_a_window_of_one_byte_is_slow_and_legal():
+    size = 3000
+    peer = Peer(answers=bytes(size), settings=[(4, 1)]).get(1)
+    for _ in range(size):
+        peer.pump()
+        peer.send(frames.window_update_frame(1, 1), frames.window_update_frame(0, 1))
+        assert peer.goaway is None, peer.connection.fault
+    assert len(peer.body(1)) == size
+
+
+def test_window_updates_that_let_nothing_out_earn_nothing():
+    peer = Peer(answers=bytes(10), settings=[(4, 1)]).get(1).pump()
+    flood = frames.window_update_frame(0, 1)
+    assert survived(peer, lambda _: flood, 100_000) <= 10 * BURST + 6
+    assert peer.goaway == CALM
+
+
 def test_a_go_client_reads_many_megabytes_first_and_updates_afterwards():
     size = 4 * 2**20
     peer = Peer(answers=bytes(size), settings=[(4, size)])

@@ -256,7 +256,7 @@ class Connection(FrameReader):
         stream = self.streams.get(stream_id)
         if stream is None:
             # the h2 library sends one for every DATA frame that was under way
-            self._guard.spend_update("RST_STREAM on closed streams", self.sender.sent_bytes)
+            self._spend_update("RST_STREAM on closed streams")
             return
         self._guard.spend_reset("rapid reset")
         self._drop(stream)
@@ -265,7 +265,7 @@ class Connection(FrameReader):
         if len(payload) != 4:
             raise ConnectionFault(codes.FRAME_SIZE_ERROR, "WINDOW_UPDATE is not of 4 bytes")
         increment = int.from_bytes(payload, "big") & frames.WINDOW_MAX
-        self._guard.spend_update("WINDOW_UPDATE flood", self.sender.sent_bytes)
+        self._spend_update("WINDOW_UPDATE flood")
         if not stream_id:
             self.sender.widen(increment)
             return
@@ -273,6 +273,10 @@ class Connection(FrameReader):
         stream = self.streams.get(stream_id)
         if stream is not None:
             self.sender.widen_stream(stream, increment)
+
+    def _spend_update(self, reason: str) -> None:
+        sender = self.sender
+        self._guard.spend_update(reason, sender.sent_bytes, sender.sent_pieces)
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         self._control.on_settings(flags, stream_id, payload)

@@ -15,6 +15,9 @@ RESET_MEMORY = 256
 # or two per 32 KiB (nghttp2, Chromium), the busiest two per 4 KiB (Go). What is earned does not
 # expire: Go reads what fits its windows of some MiB first, and sends the updates afterwards.
 SENT_BYTES_PER_UPDATE = 1024
+# A window may be opened byte by byte: legal, and held to the minimum rate by the listener. Every
+# piece that such a window lets out is worth an update of the stream's and one of the connection's.
+UPDATES_PER_PIECE = 2
 # Chromium sends up to two priority frames for each request, for all that are open at once if it
 # likes: so many of them do not draw from the bucket.
 FRAMES_PER_REQUEST = 4
@@ -60,12 +63,13 @@ class Guard:
         if not self._resets.take(self.now):
             raise ConnectionFault(codes.ENHANCE_YOUR_CALM, reason)
 
-    def spend_update(self, reason: str, sent_bytes: int) -> None:
+    def spend_update(self, reason: str, sent_bytes: int, sent_pieces: int = 0) -> None:
         """Count a frame that answers content: WINDOW_UPDATE, or RST_STREAM when it came too late.
 
-        `sent_bytes` is all that we have sent on the connection.
+        `sent_bytes` is all that we have sent on the connection, in at least `sent_pieces` frames.
         """
-        if self._earned_updates + sent_bytes // SENT_BYTES_PER_UPDATE > 0:
+        earned = self._earned_updates + sent_bytes // SENT_BYTES_PER_UPDATE
+        if earned + UPDATES_PER_PIECE * sent_pieces > 0:
             self._earned_updates -= 1
         elif not self._updates.take(self.now):
             raise ConnectionFault(codes.ENHANCE_YOUR_CALM, reason)

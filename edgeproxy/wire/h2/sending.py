@@ -31,7 +31,8 @@ class Sender:
     """Turns responses into frames as far as windows and the caller's budget allow.
 
     `ended` lists the queued streams whose END_STREAM went out, `relieved` those that ran dry and
-    wait for more content; the listener empties both.
+    wait for more content; the listener empties both. `sent_pieces` counts how often a queued
+    stream had its turn.
     """
 
     __slots__ = (
@@ -45,6 +46,7 @@ class Sender:
         "prefix",
         "relieved",
         "sent_bytes",
+        "sent_pieces",
         "window",
     )
 
@@ -57,7 +59,7 @@ class Sender:
         self.prefix = b""
         self.ended: list[Stream] = []
         self.relieved: list[Stream] = []
-        self.sent_bytes = 0
+        self.sent_bytes = self.sent_pieces = 0
         self._lanes: list[dict[int, Stream]] = [{} for _ in range(LANES)]
         self._occupied = 0  # bit n: lane n has a stream
 
@@ -221,6 +223,7 @@ class Sender:
         stream.queued_bytes -= sent
         stream.sent_bytes += sent
         self.sent_bytes += sent
+        self.sent_pieces += 1
         return sent
 
     def _append_full_frames(self, stream: Stream, count: int) -> None:

@@ -58,6 +58,12 @@ def test_what_was_sent_pays_for_window_updates_whenever_they_come(guard: Guard):
     assert allowed(guard.spend_update, 50 * 2**20) == 4
 
 
+def test_pieces_pay_for_the_updates_that_let_them_out(guard: Guard):
+    assert allowed(guard.spend_update, 0) == 1000
+    assert allowed(guard.spend_update, 7, 7) == 14
+    assert allowed(guard.spend_update, 8, 8) == 2
+
+
 def test_empty_frames_in_a_row(guard: Guard):
     for _ in range(10):
         guard.count_empty(b"")
