@@ -1,9 +1,7 @@
 """`edgeproxy serve` and `check` as an operator runs them: processes of their own, ended by signals.
 
-    async with served(path) as edge:
-        async with h2_client(edge.port, ca_file) as client: ...
-        edge.terminate()
-        assert await edge.ended() == 0
+`async with served(path) as edge` runs one; after `edge.terminate()`, `await edge.ended()` is its
+exit code.
 """
 
 import asyncio
