@@ -1,0 +1,235 @@
+"""Tests for edgeproxy/runtime/worker.py: everything is joined, started, drained and released."""
+
+import asyncio
+import gc
+import json
+import socket
+
+import pytest
+
+from edgeproxy.config.load import load_text
+from edgeproxy.errors import ConfigError, UnavailableError
+from edgeproxy.runtime.sockets import bind_all, close_all, name_of
+from edgeproxy.runtime.worker import PointOfPresence, serve
+from tests.support.barrier import Barrier, settle
+from tests.support.clock import ManualClock
+from tests.support.h1_client import h1_client
+from tests.support.h2_client import h2_client
+from tests.support.pop import ENTRY, clock_of_today, make_place, scripted_origin
+
+NOWHERE = "https://127.0.0.1:9"
+
+
+@pytest.fixture
+def place(tmp_path):
+    return make_place(tmp_path)
+
+
+def config_of(place, url: str = NOWHERE, *, redirect: str = "", **tables):
+    text = place.text(url, rules=ENTRY, **tables)
+    if redirect:
+        text = text.replace("[limits]", f"http_redirect = {redirect}\n[limits]")
+    return load_text(text, base=place.folder)
+
+
+@pytest.fixture
+async def origin(place):
+    async with scripted_origin(place.ca) as scripted:
+        scripted.on("GET", "/a").reply(200, b"hello")
+        yield scripted
+
+
+async def test_listeners_edge_and_origins_are_joined(place, origin):
+    lines: list[str] = []
+    pop = PointOfPresence(
+        config_of(place, origin.url, access_log=True), access_log_sink=lines.append
+    )
+    await pop.start()
+    [(host, port)] = pop.https_addresses
+    assert (host, pop.http_addresses, pop.connections) == ("127.0.0.1", [], 0)
+    async with h2_client(port, place.ca.path) as h2, h1_client(port, place.ca.path) as h1:
+        assert (await h2.get("/a")).body == b"hello"
+        assert (await h1.get("/a"))["cache-status"].startswith("fra1; hit")
+        assert pop.connections == 2
+    await pop.aclose()
+    assert pop.connections == 0
+    assert (pop.store.objects, pop.counters.origin_requests) == (1, 1)
+    assert pop.counters.requests_by("protocol") == {"HTTP/2": 1, "HTTP/1.1": 1}
+    logged = [json.loads(line) for line in "".join(lines).splitlines()]
+    assert [line["cache"] for line in logged] == ["miss", "hit"]
+
+
+async def test_without_an_access_log_nothing_is_written(place, origin):
+    pop = PointOfPresence(config_of(place, origin.url), access_log_sink=pytest.fail)
+    await pop.start()
+    async with h2_client(pop.https_addresses[0][1], place.ca.path) as client:
+        assert (await client.get("/a")).status == 200
+    await pop.aclose()
+    assert pop.counters.requests_by("outcome") == {"miss": 1}
+
+
+async def test_lines_go_to_standard_output_by_default(place, origin, capfd):
+    pop = PointOfPresence(config_of(place, origin.url, access_log=True))
+    await pop.start()
+    async with h2_client(pop.https_addresses[0][1], place.ca.path) as client:
+        await client.get("/a")
+    await pop.aclose()
+    assert json.loads(capfd.readouterr().out)["path"] == "/a"
+
+
+async def test_plain_http_is_redirected_and_only_for_our_names(place):
+    pop = PointOfPresence(config_of(place, redirect='"127.0.0.1:0"'))
+    await pop.start()
+    [(_, https)], [(_, http)] = pop.https_addresses, pop.http_addresses
+    for host, status, location in (
+        ("localhost", 301, f"location: https://localhost:{https}/x?y"),
+        ("other.example", 421, ""),
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", http)
+        writer.write(f"GET /x?y HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n".encode())
+        answer = (await reader.read()).decode()
+        assert answer.startswith(f"HTTP/1.1 {status} ")
+        assert location in answer
+        writer.close()
+        await writer.wait_closed()
+    await pop.aclose()
+
+
+async def test_an_address_that_is_taken_leaves_none_bound(place):
+    [taken], [free] = bind_all([("127.0.0.1", 0)]), bind_all([("127.0.0.1", 0)])
+    taken.listen()
+    port = name_of(free)[1]
+    close_all([free])
+    redirect = f'"127.0.0.1:{name_of(taken)[1]}"'
+    pop = PointOfPresence(config_of(place, port=port, redirect=redirect))
+    try:
+        with pytest.raises(UnavailableError):
+            await pop.start()
+    finally:
+        await pop.aclose()
+        close_all([taken])
+    close_all(bind_all([("127.0.0.1", port)]))
+
+
+async def test_certificates_are_judged_by_the_clock_it_is_given(place):
+    late = ManualClock(clock_of_today().now() + 365 * 86_400)
+    with pytest.raises(ConfigError, match="expired"):
+        PointOfPresence(config_of(place), clock=late)
+
+
+async def test_unknown_names_get_what_the_configuration_says(place, origin):
+    text = place.text(origin.url, rules=ENTRY)
+    strict = text.replace("[[host]]", '[tls]\nunknown_sni = "reject"\n[[host]]', 1)
+    pop = PointOfPresence(load_text(strict, base=place.folder))
+    await pop.start()
+    with pytest.raises(OSError, match=r"(?i)unrecognized name"):
+        async with h1_client(pop.https_addresses[0][1], place.ca.path, name="other.example"):
+            pytest.fail("connected")
+    await pop.aclose()
+
+
+async def is_refused(port: int) -> bool:
+    with socket.socket() as client:
+        client.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
+        except ConnectionRefusedError:
+            return True
+        return False
+
+
+async def test_a_drain_lets_finish_and_accepts_nothing(place, origin):
+    origin.on("GET", "/slow").reply(200, b"slow").hold(held := Barrier())
+    pop = PointOfPresence(config_of(place, origin.url))
+    await pop.start()
+    port = pop.https_addresses[0][1]
+    async with h1_client(port, place.ca.path) as client, asyncio.TaskGroup() as group:
+        client.send("GET", "/slow")
+        await held.reached()
+        draining = group.create_task(pop.drain())
+        await settle()
+        assert await is_refused(port)
+        assert not draining.done()
+        held.open()
+        assert (await (await client.reply()).whole()).body == b"slow"
+        assert await client.closed() == b""
+    assert draining.result() is True
+    await pop.aclose()
+
+
+@pytest.mark.parametrize("ends_by", ["time", "hurry"])
+async def test_a_drain_that_cannot_finish_says_so(place, origin, ends_by):
+    origin.on("GET", "/slow").reply(200, b"slow").hold(held := Barrier())
+    text = place.text(origin.url, rules=ENTRY)
+    if ends_by == "time":
+        text = text.replace('"20s"', '"10ms"')
+    pop = PointOfPresence(load_text(text, base=place.folder))
+    await pop.start()
+    hurry = asyncio.Event()
+    async with h1_client(pop.https_addresses[0][1], place.ca.path) as client:
+        client.send("GET", "/slow")
+        await held.reached()
+        if ends_by == "hurry":
+            hurry.set()
+        assert await pop.drain(hurry) is False
+        assert pop.connections == 1
+        await pop.aclose()
+        assert await client.closed() == b""
+
+
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("[::1]", "[::1]")])
+async def test_serving_says_where_it_listens_until_it_is_stopped(place, host, shown):
+    if ":" in host and not socket.has_ipv6:
+        pytest.skip("no IPv6 on this machine")
+    text = place.text(NOWHERE, rules=ENTRY).replace(
+        'https = "127.0.0.1:0"', f'https = "{host}:0"\nhttp_redirect = "{host}:0"'
+    )
+    config = load_text(text, base=place.folder)
+    stop, said = asyncio.Event(), []
+
+    def announce(line: str) -> None:
+        said.append(line)
+        if line.startswith("listening on http:"):
+            stop.set()
+
+    try:
+        async with asyncio.timeout(10):
+            await serve(config, stop=stop, hurry=asyncio.Event(), announce=announce)
+    finally:
+        gc.unfreeze()  # serve() takes what it found out of the collector's sight
+    first, second, third = said
+    assert first.startswith(f"listening on https://{shown}:")
+    assert first.endswith(" (h2, http/1.1)")
+    assert second.startswith(f"listening on http://{shown}:")
+    assert third == "draining"
+
+
+@pytest.mark.parametrize("reason", ["drain_timeout passed", "told to hurry"])
+async def test_serving_warns_of_clients_that_it_cuts_off(place, origin, caplog, reason):
+    origin.on("GET", "/slow").reply(200, b"slow").hold(held := Barrier())
+    text = place.text(origin.url, rules=ENTRY)
+    if reason == "drain_timeout passed":
+        text = text.replace('"20s"', '"10ms"')
+    config = load_text(text, base=place.folder)
+    stop, hurry, listening = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    said: list[str] = []
+
+    def announce(line: str) -> None:
+        said.append(line)
+        listening.set()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(serve(config, stop=stop, hurry=hurry, announce=announce))
+            await listening.wait()
+            port = int(said[0].split(" ")[2].rpartition(":")[2])
+            async with h1_client(port, place.ca.path) as client:
+                client.send("GET", "/slow")
+                await held.reached()
+                stop.set()
+                if reason == "told to hurry":
+                    hurry.set()
+                assert await client.closed() == b""
+    finally:
+        gc.unfreeze()
+    assert f"{reason} with 1 connections open" in caplog.text
