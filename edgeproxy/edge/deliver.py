@@ -86,7 +86,7 @@ class View:
 
     `response` and `head_response` are the plain hits between `live_from` and `live_until`, a span
     that ends when Age ticks or the response turns stale, whatever comes first: one comparison
-    tells a caller both. `unchanged` answers the usual revalidation in that span.
+    tells a caller both. `unchanged` answers revalidations in that span.
     """
 
     __slots__ = (
@@ -136,13 +136,15 @@ class View:
         self._unchanged = None
         return True
 
-    def unchanged(self, conditions: Iterable[Field]) -> Response | None:
-        """Return the 304 for a read whose preconditions say exactly our validator.
+    def unchanged(self, method: bytes, conditions: list[Field]) -> Response | None:
+        """Return the 304 for a read with these If-None-Match and If-Modified-Since, None if not.
 
-        They are what `evaluate` would call NOT_MODIFIED without any parsing; None means: evaluate.
+        Exactly our own validator is known without any parsing.
         """
         made = self.representation
-        if made.status != 200 or not _names_exactly(conditions, made):
+        if made.status != 200 or not (
+            _names_exactly(conditions, made) or _is_unmodified(method, conditions, made)
+        ):
             return None
         response = self._unchanged
         if response is None:
@@ -154,6 +156,13 @@ class View:
                 rule=self.response.rule,
             )
         return response
+
+
+def _is_unmodified(method: bytes, conditions: list[Field], made: Representation) -> bool:
+    verdict = evaluate(
+        method, conditions, etag=made.etag, last_modified=made.last_modified, date=made.date
+    )
+    return verdict is Precondition.NOT_MODIFIED
 
 
 def _names_exactly(conditions: Iterable[Field], made: Representation) -> bool:

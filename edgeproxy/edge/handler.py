@@ -178,9 +178,8 @@ class Edge:
         if names.isdisjoint(_SHAPING):
             return self._answers.with_cors(request, route, plain)
         if names <= _REVALIDATING:
-            unchanged = view_of(stored, route).unchanged(particular)
-            if unchanged is not None:
-                return self._answers.with_cors(request, route, unchanged)
+            unchanged = view_of(stored, route).unchanged(request.method, particular)
+            return self._answers.with_cors(request, route, unchanged or plain)
         return self._answers.hit(request, route, stored, now)
 
     # --- the asynchronous entrance ---
