@@ -37,6 +37,8 @@ STREAM_QUEUE_BYTES = 64 * 1024
 # Between the announcement of a shutdown and the last accepted stream: one round trip (6.8).
 SHUTDOWN_GRACE_SECONDS = 1.0
 
+_CONTINUE = encode_status(100)
+
 
 class Http2Session:
     """One connection's `Session`; see the module's docstring."""
@@ -180,7 +182,8 @@ class Http2Session:
             request = self._request(head)
             exchange = stream.exchange = Exchange(request)
             exchange.content = request.body = RequestContent(
-                lambda size: self._on_consumed(stream, size)
+                lambda size: self._on_consumed(stream, size),
+                wanted=(lambda: self._on_wanted(stream)) if _expects(head) else None,
             )
         elif exchange.response is not None:
             self._respond(stream, exchange, exchange.response)
@@ -348,6 +351,13 @@ class Http2Session:
             self._h2.credit(stream, size)
             self._flush()
 
+    def _on_wanted(self, stream: Stream) -> None:
+        """Tell a client that waits for it to send its content (RFC 9110 section 10.1.1)."""
+        exchange = cast("Exchange | None", stream.exchange)
+        if exchange is not None and exchange.response is None:
+            self._sender.start(stream, _CONTINUE)
+            self._flush()
+
     # --- the end --------------------------------------------------------------------------------
 
     def _on_fault(self, fault: ConnectionFault) -> None:
@@ -363,6 +373,11 @@ class Http2Session:
         if not self._is_closed:
             self._is_closed = True
             self._channel.close()
+
+
+def _expects(head: RequestHead) -> bool:
+    # Whatever else than 100-continue is expected, the application refuses without reading.
+    return any(name == b"expect" for name, _ in head.fields)
 
 
 def _encode(section: FieldSection) -> bytes:

@@ -37,7 +37,10 @@ class Exchange:
 
 
 class RequestContent:
-    """Request content as an async iterator; `consumed(size)` is called for what was taken."""
+    """Request content as an async iterator; `consumed(size)` is called for what was taken.
+
+    `wanted` is called once, if the reader comes before any content: the peer may wait for that.
+    """
 
     __slots__ = (
         "_chunks",
@@ -47,11 +50,15 @@ class RequestContent:
         "_silent_seconds",
         "_starved_seconds",
         "_waiter",
+        "_wanted",
     )
 
-    def __init__(self, consumed: Callable[[int], None]) -> None:
+    def __init__(
+        self, consumed: Callable[[int], None], *, wanted: Callable[[], None] | None = None
+    ) -> None:
         self._chunks: deque[bytes] = deque()
         self._consumed = consumed
+        self._wanted = wanted
         self._is_ended = False
         self._error: DownstreamError | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -63,6 +70,7 @@ class RequestContent:
             return
         if data:
             self._chunks.append(data)
+            self._wanted = None
         self._silent_seconds = 0.0
         self._is_ended = self._is_ended or is_end
         self._wake()
@@ -96,6 +104,9 @@ class RequestContent:
                 raise self._error
             if self._is_ended:
                 raise StopAsyncIteration
+            if self._wanted is not None:
+                self._wanted()
+                self._wanted = None
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter  # the session's deadlines bound this wait
         data = self._chunks.popleft()

@@ -269,6 +269,61 @@ async def test_window_opens_as_content_is_used(peer: SessionPeer):
     assert peer.body(1) == b"65537"
 
 
+async def read_and_count(request: Request) -> Response:
+    size = 0
+    async for chunk in request.body:
+        size += len(chunk)
+    return response(b"%d" % size)
+
+
+def statuses(peer: SessionPeer) -> list[bytes]:
+    peer.take()
+    return [dict(f.fields)[b":status"] for f in peer.received if hasattr(f, "fields")]
+
+
+@pytest.mark.parametrize("value", [b"100-continue", b"100-Continue"])
+async def test_a_client_that_waits_is_told_to_go_on_once(peer: SessionPeer, value: bytes):
+    peer.application.handler = read_and_count
+    await peer.post(1, (b"expect", value)).settle()
+    assert statuses(peer) == [b"100"]
+    await peer.send(data_frame(1, b"abc")).settle()
+    await peer.send(data_frame(1, b"def", end=True)).settle()
+    assert statuses(peer) == [b"100", b"200"]
+    assert peer.body(1) == b"6"
+
+
+async def test_a_client_that_does_not_wait_is_told_nothing(peer: SessionPeer):
+    peer.application.handler = read_and_count
+    await peer.post(1, (b"expect", b"100-continue")).send(data_frame(1, b"abc")).settle()
+    await peer.send(data_frame(1, end=True)).settle()
+    assert statuses(peer) == [b"200"]
+
+
+async def test_a_client_whose_content_nobody_wants_is_told_nothing(peer: SessionPeer):
+    await peer.post(1, (b"expect", b"100-continue")).settle()
+    assert statuses(peer) == [b"200"]
+
+
+async def test_a_client_that_has_its_answer_is_not_asked_for_content(peer: SessionPeer):
+    gate, tasks = asyncio.Event(), []
+
+    async def read_late(request: Request) -> None:
+        await gate.wait()
+        with pytest.raises(DownstreamError):
+            await anext(request.body)
+
+    async def handler(request: Request) -> Response:
+        tasks.append(asyncio.get_running_loop().create_task(read_late(request)))
+        return response(b"enough")
+
+    peer.application.handler = handler
+    await peer.post(1, (b"expect", b"100-continue")).settle()
+    gate.set()
+    await peer.settle()
+    assert statuses(peer) == [b"200"]
+    assert tasks[0].done()
+
+
 async def test_content_that_nobody_reads_is_refused_by_the_answer(peer: SessionPeer):
     await peer.post(1).send(data_frame(1, b"abc")).settle()
     assert peer.body(1) == b"hello"
