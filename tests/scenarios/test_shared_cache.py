@@ -5,26 +5,12 @@ presence.
 """
 
 import pytest
-import pytest_asyncio
 
-from tests.support.pop import clock_of_today, running_pop
-from tests.support.rows import ASKED_AGAIN, PROTOCOLS, REUSED, At, Row, Stage
+from tests.support.rows import ASKED_AGAIN, REUSED, At, Row, Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DAY = 86_400
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(tmp_path_factory):
-    clock = clock_of_today()
-    async with running_pop(tmp_path_factory.mktemp("pop"), clock=clock) as pop:
-        yield Stage(pop, clock)
-
-
-@pytest.fixture(params=PROTOCOLS)
-def stage(running, request):
-    return Stage(running.pop, running.clock, request.param)
 
 
 def cc(value: str) -> tuple[str, str]:

@@ -4,29 +4,15 @@ Every test runs over HTTP/1.1 and HTTP/2 against the same whole point of presenc
 """
 
 import pytest
-import pytest_asyncio
 
 from edgeproxy.http.dates import format_date
-from tests.support.pop import clock_of_today, running_pop
-from tests.support.rows import PROTOCOLS, At, Line, Stage, target
+from tests.support.rows import At, Line, Stage, target
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BODY = b"0123456789"
 FRESH: list[Line] = [("cache-control", "max-age=60")]
 MODIFIED: Line = ("last-modified", At(-3000))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(tmp_path_factory):
-    clock = clock_of_today()
-    async with running_pop(tmp_path_factory.mktemp("pop"), clock=clock) as pop:
-        yield Stage(pop, clock)
-
-
-@pytest.fixture(params=PROTOCOLS)
-def stage(running, request):
-    return Stage(running.pop, running.clock, request.param)
 
 
 async def store(stage: Stage, lines: list[Line], body: bytes = BODY) -> str:

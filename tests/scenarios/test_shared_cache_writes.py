@@ -4,26 +4,12 @@ RFC 9111 sections 3.1 and 4.4, RFC 9110 sections 7.6 and 9. Over HTTP/1.1 and HT
 """
 
 import pytest
-import pytest_asyncio
 
-from tests.support.pop import clock_of_today, running_pop
-from tests.support.rows import PROTOCOLS, Line, Stage, target
+from tests.support.rows import Line, Stage, target
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FRESH: list[Line] = [("cache-control", "max-age=60")]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(tmp_path_factory):
-    clock = clock_of_today()
-    async with running_pop(tmp_path_factory.mktemp("pop"), clock=clock) as pop:
-        yield Stage(pop, clock)
-
-
-@pytest.fixture(params=PROTOCOLS)
-def stage(running, request):
-    return Stage(running.pop, running.clock, request.param)
 
 
 async def is_stored(stage: Stage, path: str) -> bool:
