@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.http1_session import Connection
+from tests.support.http2_session import SessionPeer
 
 
 @pytest.fixture
@@ -13,3 +14,8 @@ async def connection() -> AsyncIterator[Connection]:
     yield connection
     connection.session.lost()
     await connection.settle()
+
+
+@pytest.fixture
+async def peer() -> SessionPeer:
+    return SessionPeer()
