@@ -12,6 +12,13 @@ from tests.support.clock import ManualClock
 from tests.support.h2_peer import Peer
 from tests.support.http1_session import FakeApplication, response
 
+HIT = [
+    (b":method", b"GET"),
+    (b":scheme", b"https"),
+    (b":authority", b"edge.example"),
+    (b":path", b"/hit"),
+]
+
 
 class FakeChannel:
     """Takes everything; with a `capacity` only so much of it leaves before `drain`."""

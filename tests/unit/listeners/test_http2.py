@@ -11,14 +11,8 @@ from edgeproxy.wire.h2 import codes, frames
 from tests.support.barrier import settle
 from tests.support.h2_peer import parse, ping
 from tests.support.http1_session import Stream, response
-from tests.support.http2_session import SessionPeer, answer_with, pending
+from tests.support.http2_session import HIT, SessionPeer, answer_with, pending
 
-HIT = [
-    (b":method", b"GET"),
-    (b":scheme", b"https"),
-    (b":authority", b"edge.example"),
-    (b":path", b"/hit"),
-]
 WIDE = [(frames.SETTINGS_INITIAL_WINDOW_SIZE, 2**30)]
 
 

@@ -11,7 +11,7 @@ from edgeproxy.wire.h2 import codes, frames
 from tests.support.barrier import settle
 from tests.support.h2_peer import data_frame
 from tests.support.http1_session import response
-from tests.support.http2_session import SessionPeer, pending
+from tests.support.http2_session import HIT, SessionPeer, pending
 
 
 async def test_content_of_a_request_reaches_the_application(peer: SessionPeer):
