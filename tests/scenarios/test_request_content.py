@@ -75,7 +75,8 @@ async def test_an_origin_that_does_not_read_stops_the_client(tmp_path):
         pop.origin.on("PUT", "/huge").reply(200, b"done").unread(gate := Barrier())
         async with pop.h2() as client:
             stream = client.send("PUT", "/huge", is_end=False)
-            sent = 0
+            await client.send_on(stream, HUGE[: (sent := 2**14)], is_end=False)
+            await gate.reached()
             while sent < len(HUGE):
                 if not client.room(stream):
                     await settle(ROUNDS)
