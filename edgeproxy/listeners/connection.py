@@ -1,8 +1,10 @@
 """One accepted TCP connection, with TLS 1.3 or in the clear: socket bytes to session and back.
 
-It knows no protocol: ALPN names the session (RFC 7301), the session does the rest. Reading stops
-while the peer does not take what we wrote; closing is in order (close_notify, FIN, then a short
-wait for the peer so that no RST overtakes the last response, RFC 9112 section 9.6).
+It knows no protocol: ALPN names the session (RFC 7301), the session does the rest. Content stops
+when a little waits for the peer to take it, reading when much does: a peer that downloads can still
+cancel, reprioritise and ask, one that never reads its answers cannot go on asking. Closing is in
+order (close_notify, FIN, then a short wait for the peer so that no RST overtakes the last response,
+RFC 9112 section 9.6).
 """
 
 import asyncio
@@ -25,6 +27,9 @@ log = logging.getLogger(__name__)
 SessionFactory = Callable[[Channel, str], Session]
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+# Sessions produce content until so much of what may wait does. The rest is room for one more write
+# of theirs, and for answers to what arrives meanwhile.
+_PRODUCED_PART = 4
 
 
 class Registry(Protocol):
@@ -67,7 +72,8 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=self._registry.limits.unsent_bytes_max)
+        unsent_max = self._registry.limits.unsent_bytes_max
+        self._transport.set_write_buffer_limits(high=unsent_max // _PRODUCED_PART)
         peer = transport.get_extra_info("peername")
         self.info.client = str(peer[0]) if peer else ""
         if not self._registry.joined(self):
@@ -85,6 +91,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._closing_at:
             return
         self._received(nbytes)
+        if self._is_full:
+            self._pause()
 
     def eof_received(self) -> bool:
         """Let the session finish what it owes before the connection is closed."""
@@ -95,11 +103,10 @@ class Connection(asyncio.BufferedProtocol):
         return True
 
     def pause_writing(self) -> None:
-        """Stop producing and, above the mark, stop reading: an answer needs room."""
+        """Stop producing."""
         self.is_paused = True
         self._moved_at = self._registry.clock.monotonic()
         self._unmoved_bytes = self.unsent_bytes
-        self._pause()
 
     def resume_writing(self) -> None:
         """Go on."""
@@ -161,7 +168,7 @@ class Connection(asyncio.BufferedProtocol):
     def resume_reading(self) -> None:
         """Read again; see `Channel`."""
         self._is_reading_wanted = True
-        if not self.is_paused:
+        if not self._is_full:
             self._resume()
 
     # --- for the listener -----------------------------------------------------------------------
@@ -222,6 +229,11 @@ class Connection(asyncio.BufferedProtocol):
         if self._session is not None and not self._is_peer_closed and not self._closing_at:
             self._is_peer_closed = True
             self._session.peer_closed()
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether more waits than may: an answer needs room."""
+        return self.is_paused and self.unsent_bytes > self._registry.limits.unsent_bytes_max
 
     def _pause(self) -> None:
         if not self._is_lost and not self._transport.is_closing():

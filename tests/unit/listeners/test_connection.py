@@ -46,7 +46,7 @@ def test_a_connection_joins_and_leaves(plain: Plain):
     assert plain.registry.members == [plain.connection]
     assert plain.connection.info.client == "192.0.2.7"
     assert plain.connection.info.scheme == b"http"
-    assert plain.transport.high == 256 * 1024
+    assert plain.transport.high == 64 * 1024
     plain.connection.connection_lost(None)
     assert plain.registry.members == []
     assert plain.session.events == ["lost"]
@@ -78,8 +78,13 @@ def test_bytes_reach_the_session_and_come_back(plain: Plain):
     assert plain.connection.unsent_bytes == 2
 
 
+def answer_with(plain: Plain, size: int) -> None:
+    plain.session.on_receive = lambda _: plain.connection.write([bytes(size)])
+
+
 def test_above_the_mark_nothing_is_read(plain: Plain):
-    plain.connection.write([bytes(300_000)])
+    answer_with(plain, 300_000)
+    plain.feed(b"question")
     assert plain.connection.is_paused
     assert not plain.transport.is_reading_now
     plain.transport.drain(290_000)
@@ -88,16 +93,31 @@ def test_above_the_mark_nothing_is_read(plain: Plain):
     assert plain.session.events == ["writable"]
 
 
+def test_a_peer_that_is_busy_with_content_is_still_heard(plain: Plain):
+    plain.connection.write([bytes(200_000)])
+    assert plain.connection.is_paused
+    for _ in range(3):
+        plain.feed(b"cancel")
+        assert plain.transport.is_reading_now
+    answer_with(plain, 30_000)
+    plain.feed(b"question")
+    assert plain.transport.is_reading_now
+    plain.feed(b"question")
+    plain.feed(b"question")
+    assert not plain.transport.is_reading_now
+
+
 def test_a_session_may_stop_reading_as_well(plain: Plain):
     connection, transport = plain.connection, plain.transport
+    answer_with(plain, 300_000)
     connection.pause_reading()
     assert not transport.is_reading_now
-    connection.write([bytes(300_000)])
+    plain.feed(b"question")
     connection.resume_reading()
     assert not transport.is_reading_now
     transport.drain(290_000)
     assert transport.is_reading_now
-    connection.write([bytes(300_000)])
+    plain.feed(b"question")
     connection.pause_reading()
     transport.drain(300_000)
     assert not transport.is_reading_now
