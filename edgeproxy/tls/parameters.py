@@ -33,7 +33,7 @@ class TlsParameters:
     nginx says 5 minutes, Cloudflare 18 hours.
     """
 
-    protocols: tuple[bytes, ...] = (b"h2", b"http/1.1")
+    protocols: tuple[bytes, ...] = (b"h2", b"http/1.1", b"http/1.0")
     groups: tuple[str, ...] = ("X25519MLKEM768", "X25519", "P-256")
     ticket_lifetime_seconds: int = 24 * 3600
 

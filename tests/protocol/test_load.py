@@ -1,6 +1,6 @@
 """h2load against `edgeproxy serve`: nothing fails, and memory is where it was.
 
-`EDGEPROXY_LOAD_REQUESTS=200000` makes it the long run of a release.
+`EDGEPROXY_LOAD_REQUESTS=200000` makes it the long run of `make soak`.
 """
 
 import asyncio

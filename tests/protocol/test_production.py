@@ -220,3 +220,8 @@ async def test_plain_http_is_sent_to_https(pop):
     assert answer.fields["location"] == pop.url("/bootstrap.js?a=1")
     assert "strict-transport-security" not in answer.fields
     assert pop.origin.requests == 0
+
+
+async def test_a_client_of_http_1_0_finds_a_common_protocol(pop):
+    answer = await pop.curl("/bootstrap.js", "--http1.0")
+    assert (answer.status, answer.body) == (200, BODY)
