@@ -14,6 +14,10 @@ from edgeproxy.errors import UnavailableError
 
 Address = tuple[str, int]
 
+# What the kernel may hold of a connection beyond what is on its way: some megabytes otherwise, for
+# every peer that reads slowly, and nothing in there can be reprioritised or called back.
+UNSENT_IN_KERNEL_BYTES = 128 * 1024
+
 _WHY = {
     errno.EADDRINUSE: "the port is taken by another program",
     errno.EACCES: "ports below 1024 need privileges (CAP_NET_BIND_SERVICE)",
@@ -51,6 +55,8 @@ def _bind(address: Address) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # connections inherit it
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_IN_KERNEL_BYTES)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.setblocking(False)  # noqa: FBT003 - the method takes no keyword

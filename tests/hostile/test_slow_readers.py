@@ -3,14 +3,19 @@ what they cost.
 """
 
 import asyncio
+import fcntl
 import socket
+import struct
 from contextlib import contextmanager
 
 import pytest
 
+from edgeproxy.listeners.connection import Connection
+from edgeproxy.runtime.sockets import UNSENT_IN_KERNEL_BYTES
 from tests.support.barrier import settle
 from tests.support.pop import ENTRY, running_pop
 
+SIOCOUTQNSD = 0x894B
 LARGE = bytes(12 * 2**20)  # more than the kernel keeps for both ends of a loopback connection
 
 
@@ -24,7 +29,7 @@ async def pop(tmp_path):
         yield pop
 
 
-async def stuck(pop) -> None:
+async def stuck(pop) -> Connection:
     """Wait until the one connection that there is can send no more."""
     await pop.connected(1)
     (connection,) = pop.worker._listeners[0]._connections
@@ -32,6 +37,13 @@ async def stuck(pop) -> None:
     while not connection.is_paused or connection.unsent_bytes != before:
         before = connection.unsent_bytes
         await settle(20)
+    return connection
+
+
+def not_sent(connection: Connection) -> int:
+    """How much the kernel holds that has not left for the peer yet."""
+    sock = connection._transport.get_extra_info("socket")
+    return struct.unpack("i", fcntl.ioctl(sock.fileno(), SIOCOUTQNSD, bytes(4)))[0]
 
 
 @contextmanager
@@ -59,3 +71,11 @@ async def test_a_peer_that_has_stopped_to_read_is_still_heard(pop):
             await stuck(pop)
             client.send("GET", "/asked")
             await pop.origin.asked_for(2)
+
+
+async def test_the_kernel_holds_little_of_what_is_not_read(pop):
+    async with pop.h2(window=2**30) as client, asyncio.timeout(20):
+        with reading_nothing(client):
+            client.send("GET", "/large")
+            connection = await stuck(pop)
+            assert 0 < not_sent(connection) < 2 * UNSENT_IN_KERNEL_BYTES
