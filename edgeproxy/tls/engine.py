@@ -91,24 +91,30 @@ class TlsEngine:
         return True
 
     def read(self, size: int, receive: Callable[[bytes], object]) -> None:
-        """Take `size` bytes of `ciphertext_in` and pass on the plaintext, record by record.
+        """Take `size` bytes of `ciphertext_in` and pass on the plaintext, in few pieces.
 
-        `size` is 0 for what the handshake left over. Sets `is_peer_closed` at close_notify; raises
-        `TlsFault` when the peer broke the record layer.
+        Small records are joined: a peer may put every octet into one of its own. `size` is 0 for
+        what the handshake left over. Sets `is_peer_closed` at close_notify; raises `TlsFault` when
+        the peer broke the record layer.
         """
         if size:
             _lib.BIO_write(self._rbio, _ciphertext_in_c, size)
-        while (n := _lib.SSL_read(self._ssl, _plaintext_in_c, len(_plaintext_in))) > 0:
-            receive(bytes(_plaintext_view[:n]))
-        error = _lib.SSL_get_error(self._ssl, n)
-        if error == _WANT_READ:
-            return
-        _lib.ERR_clear_error()  # the queue is the thread's: it must not reach another connection
+        at = 0
+        while (n := _lib.SSL_read(self._ssl, _plaintext_in_c + at, len(_plaintext_in) - at)) > 0:
+            at += n
+            if at > len(_plaintext_in) - RECORD_BYTES:
+                receive(bytes(_plaintext_view[:at]))
+                at = 0
+        error = _lib.SSL_get_error(self._ssl, n)  # before `receive` makes other calls
+        if error != _WANT_READ:
+            _lib.ERR_clear_error()  # the queue is the thread's: it must not reach others
+        if at:
+            receive(bytes(_plaintext_view[:at]))
         if error == _lib.SSL_ERROR_ZERO_RETURN:
             self.is_peer_closed = True
-            return
-        self.drain()
-        raise TlsFault("record layer broken by the peer")
+        elif error != _WANT_READ:
+            self.drain()
+            raise TlsFault("record layer broken by the peer")
 
     def write(self, data: bytes | memoryview) -> None:
         """Encrypt and send all of it."""

@@ -106,9 +106,10 @@ class RequestReader:
         if self._data.startswith(b"\r\n", self._position):
             self._skip_empty_lines()
         data, start = self._data, self._position
-        end = data.find(b"\r\n\r\n", max(start, self._scanned))
+        scanned = max(start, self._scanned)
+        end = data.find(b"\r\n\r\n", scanned)
         if end < 0:
-            check_begun(data[start:], self._limits)
+            check_begun(data[start:], self._limits, since=scanned - start)
             self._scanned = max(start, len(data) - 3)
             return None
         self._consume(end + 4)

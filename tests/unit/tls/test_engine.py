@@ -156,12 +156,26 @@ def test_nothing_written_is_nothing_sent(pair: EnginePair):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_what_is_sent_is_read_record_by_record(pair: EnginePair, size: int):
+def test_what_is_sent_is_read_in_bounded_pieces(pair: EnginePair, size: int):
     data = pattern(size)
     pair.feed(pair.send(data))
     assert pair.plaintext == data
-    assert all(len(record) <= RECORD_BYTES for record in pair.read)
-    assert all(type(record) is bytes for record in pair.read)
+    assert all(len(piece) <= 2 * RECORD_BYTES for piece in pair.read)
+    assert all(type(piece) is bytes for piece in pair.read)
+
+
+def test_small_records_are_joined(pair: EnginePair):
+    data = pattern(2000)
+    pair.feed(b"".join(pair.send(data[at : at + 1]) for at in range(len(data))))
+    assert pair.read == [data]
+
+
+def test_what_came_before_a_forged_record_is_read(pair: EnginePair):
+    good, forged = pair.send(b"good"), bytearray(pair.send(b"forged"))
+    forged[-1] ^= 1
+    with pytest.raises(TlsFault):
+        pair.feed(good + bytes(forged))
+    assert pair.read == [b"good"]
 
 
 def test_records_however_they_are_cut(pair: EnginePair):

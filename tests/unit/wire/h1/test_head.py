@@ -155,3 +155,12 @@ def test_a_head_may_be_waited_for() -> None:
     whole = request(b"a: b", line=b"GET /" + b"a" * 8000 + b" HTTP/1.1")
     for end in range(0, len(whole), 7):
         check_begun(whole[:end], Limits())
+
+
+def test_what_was_looked_at_is_not_looked_at_again() -> None:
+    check_begun(b"GET /\x01" + b"a" * 100, Limits(), since=50)
+    for end in (b"\ra", b"\x01", b"\n"):
+        head = b"GET / HTTP/1.1\r\na: b"
+        with pytest.raises(DownstreamError):
+            check_begun(head + end, Limits(), since=len(head) + 1)
+    check_begun(b"GET / HTTP/1.1\r\n", Limits(), since=len(b"GET / HTTP/1.1\r"))
