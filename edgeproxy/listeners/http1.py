@@ -21,11 +21,11 @@ from edgeproxy.http.messages import Request, Response
 from edgeproxy.listeners.http1_body import RequestBody
 from edgeproxy.listeners.http1_exchange import Exchange
 from edgeproxy.listeners.http1_sender import SLICE_BYTES, Sender
-from edgeproxy.listeners.limits import Limits
 from edgeproxy.listeners.session import Channel
 from edgeproxy.wire.h1.encode import CONTINUE, encode_refusal
 from edgeproxy.wire.h1.head import RequestHead
 from edgeproxy.wire.h1.reader import RequestReader
+from edgeproxy.wire.limits import Limits
 
 
 def _ignore(_reason: str) -> None:

@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from edgeproxy.listeners.http1_exchange import Exchange
-from edgeproxy.listeners.limits import Limits
 from edgeproxy.listeners.session import Channel
 from edgeproxy.wire.h1.encode import Ending
+from edgeproxy.wire.limits import Limits
 
 # One write of this size is 16 TLS records. A peer on a fast path may never pause us: after four
 # of them the other connections have their turn.

@@ -8,9 +8,9 @@ from collections import Counter
 from OpenSSL import SSL
 
 from edgeproxy.listeners.connection import Connection, TlsConnection
-from edgeproxy.listeners.limits import Limits
 from edgeproxy.listeners.session import Channel
 from edgeproxy.tls.contexts import FrontContext
+from edgeproxy.wire.limits import Limits
 from tests.support.clock import ManualClock
 from tests.support.handshake import client_context
 

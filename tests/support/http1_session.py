@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from edgeproxy.errors import DownstreamError
 from edgeproxy.http.messages import ConnectionInfo, FieldSection, Request, Response
 from edgeproxy.listeners.http1 import Http1Session
-from edgeproxy.listeners.limits import Limits
+from edgeproxy.wire.limits import Limits
 from tests.support.clock import ManualClock
 
 HELLO = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"

@@ -3,7 +3,7 @@
 import asyncio
 
 from edgeproxy.http.messages import Request, Response
-from edgeproxy.listeners.limits import Limits
+from edgeproxy.wire.limits import Limits
 from tests.support.http1_session import (
     HELLO,
     Connection,

@@ -6,7 +6,7 @@ import pytest
 
 from edgeproxy.errors import DownstreamError, UpstreamError
 from edgeproxy.http.messages import Request, Response
-from edgeproxy.listeners.limits import Limits
+from edgeproxy.wire.limits import Limits
 from tests.support.http1_session import (
     HELLO,
     LAST,

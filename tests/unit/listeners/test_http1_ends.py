@@ -7,7 +7,7 @@ import pytest
 from edgeproxy.errors import DownstreamError
 from edgeproxy.http.messages import Request, Response
 from edgeproxy.listeners.http1 import Http1Session
-from edgeproxy.listeners.limits import Limits
+from edgeproxy.wire.limits import Limits
 from tests.support.clock import ManualClock
 from tests.support.http1_session import (
     HELLO,

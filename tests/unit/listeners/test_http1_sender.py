@@ -6,9 +6,9 @@ from edgeproxy.errors import UpstreamError
 from edgeproxy.http.messages import ConnectionInfo, Request
 from edgeproxy.listeners.http1_exchange import Exchange
 from edgeproxy.listeners.http1_sender import SLICE_BYTES, Sender
-from edgeproxy.listeners.limits import Limits
 from edgeproxy.wire.h1.framing import NO_CONTENT
 from edgeproxy.wire.h1.head import RequestHead
+from edgeproxy.wire.limits import Limits
 from tests.support.http1_session import FakeChannel, Stream, response
 
 

@@ -15,12 +15,12 @@ import uvloop
 
 from edgeproxy.listeners.connection import Connection
 from edgeproxy.listeners.http2 import Http2Session
-from edgeproxy.listeners.limits import Limits
 from edgeproxy.listeners.session import Channel
 from edgeproxy.listeners.tcp import TcpListener
 from edgeproxy.tls.contexts import FrontContext
 from edgeproxy.tls.identity import load_identity
 from edgeproxy.wire.h2 import frames
+from edgeproxy.wire.limits import Limits
 from tests.support.barrier import settle
 from tests.support.ca import LocalCa
 from tests.support.clock import ManualClock
