@@ -142,6 +142,7 @@ class Flights:
         uncacheable_keys_max: int,
         monotonic: Callable[[], float],
     ) -> None:
+        self.growing_bytes = 0  # content that arrives and is kept, of all fills
         self._fills_max = fills_max
         self._tasks: set[asyncio.Task[None]] = set()
         self._by_key: dict[bytes, dict[Vary | Flight | None, Flight]] = {}

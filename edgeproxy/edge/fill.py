@@ -252,12 +252,16 @@ class Filler:
 
     async def _grow(self, keeping: "_Keeping", body: GrowingBody) -> None:
         flight, response = keeping.flight, keeping.response
-        digest = hashlib.sha256()
+        digest, held = hashlib.sha256(), _Held(self.flights, self.settings.growing_bytes_max)
         try:
             async for chunk in response.body:
                 digest.update(chunk)
+                if body.is_keeping and not held.take(len(chunk)):
+                    self.counters.discarded_fills["no-room"] += 1
+                    body.stop_keeping()
                 goes_on = await body.append(chunk)
                 if not body.is_keeping:
+                    held.release()
                     self._outgrown(flight)
                 if not goes_on:
                     return
@@ -269,6 +273,8 @@ class Filler:
                 self.failed(failure)
                 return
             raise
+        finally:
+            held.release()
         body.finish()
         if body.is_keeping:
             keeping.stored = self._commit(keeping, body.content(), digest.digest())
@@ -293,6 +299,30 @@ class Filler:
         _mark_vary(new, keeping.question)
         self.store.put(new)
         return new
+
+
+class _Held:
+    """What one fill adds to the content that all of them keep while it grows."""
+
+    __slots__ = ("_flights", "_maximum", "_size")
+
+    def __init__(self, flights: Flights, maximum: int) -> None:
+        self._flights = flights
+        self._maximum = maximum
+        self._size = 0
+
+    def take(self, size: int) -> bool:
+        """Add so much; returns False where there is no room for it."""
+        if self._flights.growing_bytes + size > self._maximum:
+            return False
+        self._flights.growing_bytes += size
+        self._size += size
+        return True
+
+    def release(self) -> None:
+        """Give everything back: it is stored, or kept no more."""
+        self._flights.growing_bytes -= self._size
+        self._size = 0
 
 
 @dataclass(slots=True, eq=False)

@@ -19,6 +19,9 @@ class EdgeSettings:
     uncacheable_keys_max: int = 10_000
     # Fills at once, per worker: with 64 KiB read ahead and small objects some tens of megabytes.
     fills_max: int = 512
+    # Content that arrives and is kept to be stored, of all fills together: the store does not count
+    # it yet. Beyond it content passes through, or 512 slow fills would be gigabytes.
+    growing_bytes_max: int = 256 * 1024 * 1024
     # How long, and up to what size, content is waited for whose digest makes the ETag. Short beside
     # a round trip to an origin; what is larger is streamed, and carries its ETag from then on.
     settle_seconds: float = 0.1

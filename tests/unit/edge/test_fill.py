@@ -6,6 +6,7 @@ from edgeproxy.edge.collapse import Arriving, Confirmed, Flight, Private, Unavai
 from edgeproxy.edge.fetch import question
 from edgeproxy.edge.fill import Filler, is_shareable, may_be_public
 from edgeproxy.edge.question import Question
+from edgeproxy.edge.settings import EdgeSettings
 from edgeproxy.errors import UpstreamError
 from tests.support.barrier import Barrier, settle
 from tests.support.edge import Pop, make_pop, rule
@@ -150,6 +151,34 @@ async def test_what_the_store_cannot_hold_is_too_large() -> None:
     assert isinstance(told, Private)
     assert told.reason == "too-large"
     await pop.edge.aclose()
+
+
+async def test_what_all_fills_keep_is_bounded_and_the_rest_passes_through() -> None:
+    pop = make_pop(rule(), settings=EdgeSettings(growing_bytes_max=10, settle_bytes_max=0))
+    slow = pop.origin.on("GET", "/slow").reply(200, [b"1234", b"5678"], cache_control="max-age=60")
+    slow.pause(1, until := Barrier())
+    pop.origin.on("GET", "/a").reply(200, [b"abcd", b"efgh"], cache_control="max-age=60")
+    (first,) = pop.crowd(1, "/slow")
+    await settle()
+
+    second = await pop.get("/a")
+    assert (second.body, second.failure) == (b"abcdefgh", None)
+    assert pop.counters.discarded_fills == {"no-room": 1}
+    assert pop.store.objects == 0
+
+    until.open()
+    assert (await first).body == b"12345678"
+    assert pop.edge._flights.growing_bytes == 0
+    pop.clock.advance(60)
+    assert (await pop.get("/a")).body == b"abcdefgh"
+    assert pop.store.objects == 2
+    await pop.edge.aclose()
+
+
+async def test_what_breaks_off_makes_room(pop: Pop) -> None:
+    pop.origin.on("GET", "/a").reply(200, [b"a", b"b"], cache_control="max-age=60").cut(1)
+    assert (await pop.get("/a")).failure is not None
+    assert pop.edge._flights.growing_bytes == 0
 
 
 @pytest.mark.parametrize(
