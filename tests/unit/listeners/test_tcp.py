@@ -315,8 +315,8 @@ def test_answers_of_all_sizes_arrive_intact_and_in_parallel(run, ca, front):
             for target, body in bodies.items():
                 server.application.hits[target] = response(body)
             async with h2_client(server.port, ca.path, window=100_000) as client:
-                replies = {t: client.send("GET", t.decode()) for t in [*bodies] * 3}
-                for target, reply in replies.items():
+                replies = [(t, client.send("GET", t.decode())) for t in [*bodies] * 3]
+                for target, reply in replies:
                     await reply.whole()
                     assert bytes(reply.body) == bodies[target]
             await server.connections(0)
