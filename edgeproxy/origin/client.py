@@ -29,6 +29,7 @@ from edgeproxy.origin.inbound import response_head
 from edgeproxy.origin.message import OutboundMessage
 from edgeproxy.origin.outbound import request_head
 from edgeproxy.origin.settings import OriginSettings
+from edgeproxy.origin.shares import Share, Shares
 from edgeproxy.origin.trust import client_context
 
 _IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
@@ -58,6 +59,7 @@ class Origin:
         self._resolver = resolver
         self._context = client_context(settings.ca_file) if settings.is_tls else None
         self._url = _dialled(settings)
+        self._shares = Shares(settings.connections_max)
         self._session: aiohttp.ClientSession | None = None
         self._connector: OriginConnector | None = None
         self._is_closed = False
@@ -97,10 +99,15 @@ class Origin:
         request_time = self._clock.now()
         try:
             async with exchange:
-                response = await self._send(request.method, message, exchange)
+                share = await self._shares.take(request.client)
+                try:
+                    response = await self._send(request.method, message, exchange)
+                except BaseException:
+                    share.release()
+                    raise
         except (aiohttp.ClientError, OSError, UpstreamError) as error:
             raise self._explain(error, request, message, exchange) from error
-        return self._accept(response, request, request_time, total_deadline)
+        return self._accept(response, request, request_time, total_deadline, share)
 
     async def _send(
         self, method: bytes, message: OutboundMessage, exchange: Exchange
@@ -171,6 +178,7 @@ class Origin:
         request: OutboundRequest,
         request_time: float,
         total_deadline: float,
+        share: Share,
     ) -> OriginResponse:
         version = response.version
         try:
@@ -183,6 +191,7 @@ class Origin:
             )
         except UpstreamError:
             abort(response)
+            share.release()
             raise
         has_content = not (request.method == b"HEAD" or head.status in {204, 304})
         content = OriginContent(
@@ -190,6 +199,7 @@ class Origin:
             length=head.content_length if has_content else 0,
             between_bytes_seconds=self.settings.between_bytes_timeout_seconds,
             deadline=total_deadline,
+            on_done=share.release,
         )
         return OriginResponse(
             status=head.status,

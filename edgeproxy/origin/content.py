@@ -8,6 +8,7 @@ was read, and is aborted, not drained, when the reader gives up. Decodes nothing
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Final
 
 import aiohttp
@@ -22,7 +23,7 @@ class OriginContent:
     """Iterated once; `aclose()` may be called at any time, twice too.
 
     `deadline` is the event loop's time at which the whole exchange must be over; every wait is
-    also bounded by `between_bytes_seconds`.
+    also bounded by `between_bytes_seconds`. `on_done` is called once the connection is given up.
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class OriginContent:
         length: int | None,
         between_bytes_seconds: float,
         deadline: float,
+        on_done: Callable[[], None],
     ) -> None:
         self._response = response
         self._left = length
         self._between_bytes_seconds = between_bytes_seconds
         self._deadline = deadline
+        self._on_done = on_done
         self._is_done = False
 
     def __aiter__(self) -> "OriginContent":
@@ -54,6 +57,7 @@ class OriginContent:
             return piece
         self._is_done = True
         self._response.release()
+        self._on_done()
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
@@ -61,12 +65,14 @@ class OriginContent:
         if not self._is_done:
             self._is_done = True
             abort(self._response)
+            self._on_done()
 
     def __del__(self) -> None:
         # Nothing else would: aiohttp's response is held by the connection that it should release.
         if not self._is_done:
             with contextlib.suppress(RuntimeError):  # the loop is closed already
                 abort(self._response)
+                self._on_done()
 
     async def _read(self) -> bytes:
         """Return the next piece, b"" at the proven end."""

@@ -203,6 +203,29 @@ async def test_waiting_for_a_connection_has_an_end(origin):
     await client.aclose()
 
 
+async def test_one_client_does_not_hold_the_whole_pool(origin):
+    gate, never = Barrier(), Barrier()
+    origin.on("GET", "/slow").reply(body=[b"begun", b"rest"]).pause(1, gate)
+    origin.on("GET", "/hangs").reply().hold(never)
+    origin.on("GET", "/a").reply(body=b"x")
+    client = origin_client(origin.settings(connections_max=4, connect_timeout_seconds=0.05))
+    slow = [await client.fetch(outbound("GET", "/slow")) for _ in range(2)]
+    hanging = asyncio.ensure_future(client.fetch(outbound("GET", "/hangs")))
+    await never.reached()
+    error = await failure(client, outbound("GET", "/a"))
+    assert (error.word, error.status) == ("connection_limit_reached", 503)
+    assert await content_of(await client.fetch(outbound("GET", "/a", client="192.0.2.8"))) == b"x"
+
+    await slow[0].body.aclose()
+    assert await content_of(await client.fetch(outbound("GET", "/a"))) == b"x"
+    hanging.cancel()
+    await asyncio.wait([hanging])
+    gate.open()
+    assert await content_of(slow[1]) == b"begunrest"
+    assert client._shares._clients == {}
+    await client.aclose()
+
+
 async def test_a_handshake_that_hangs(origin):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
