@@ -208,7 +208,10 @@ class Origin(Section):
     retries: Annotated[int, Field(ge=0, le=3), Expects("0 to 3")] = Field(
         default=1, description="Further attempts of requests that may be repeated."
     )
-    connections_max: Count = Field(default=64, description="Connections at one time.")
+    connections_max: Count = Field(
+        default=64,
+        description="Connections at one time; one client address gets three quarters at most.",
+    )
     dns_ttl: Duration = Field(default=30.0, description="How long a resolved address is believed.")
 
 
