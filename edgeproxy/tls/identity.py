@@ -110,37 +110,10 @@ def load_identity(
     return identity
 
 
-def load_identities(directory: Path, *, now: float | None = None) -> list[Identity]:
-    """Load `<name>/fullchain.pem` + `key.pem` for every sub-directory, by name.
-
-    Raises:
-        CertificateError: the directory cannot be read or holds none, or the first bad identity.
-    """
-    try:
-        entries = sorted(entry for entry in directory.iterdir() if _is_candidate(entry))
-    except FileNotFoundError:
-        raise CertificateError(f"{directory}: no such directory") from None
-    except PermissionError:
-        raise CertificateError(f"{directory}: not readable by this user") from None
-    except NotADirectoryError:
-        raise CertificateError(f"{directory}: not a directory") from None
-    if not entries:
-        raise CertificateError(f"{directory}: no <name>/fullchain.pem in it")
-    return [
-        load_identity(entry / "fullchain.pem", entry / "key.pem", name=entry.name, now=now)
-        for entry in entries
-    ]
-
-
 def uncovered(hosts: Iterable[str], identities: Iterable[Identity]) -> list[str]:
     """Return the hosts that none of the identities covers, in order: a configuration check."""
     known = list(identities)
     return [host for host in hosts if not any(identity.covers(host) for identity in known)]
-
-
-def _is_candidate(entry: Path) -> bool:
-    """Hidden directories are how volumes of secrets are swapped in one step."""
-    return not entry.name.startswith(".") and entry.is_dir() and (entry / "fullchain.pem").exists()
 
 
 def _normal_address(host: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from edgeproxy.errors import CertificateError
-from edgeproxy.tls.identity import load_identities, load_identity, uncovered
+from edgeproxy.tls.identity import load_identity, uncovered
 from tests.support.ca import LocalCa, now
 
 
@@ -108,30 +108,3 @@ def test_a_missing_file_is_named(ca, tmp_path):
 def test_what_the_handshake_refuses_is_named_too(ca):
     with pytest.raises(CertificateError, match=r"fullchain\.pem: a handshake .* fails"):
         loaded(ca.issue("a.test", key="secp256k1"))
-
-
-def test_a_directory_of_identities(ca, tmp_path):
-    certs = tmp_path / "certs"
-    ca.issue("b.test", directory=certs / "b")
-    ca.issue("a.test", directory=certs / "a")
-    ca.issue("hidden.test", directory=certs / "..data")
-    (certs / "empty").mkdir()
-    (certs / "notes.txt").write_text("hello")
-    assert [each.name for each in load_identities(certs)] == ["a", "b"]
-
-
-def test_directories_that_cannot_be_used(ca, tmp_path):
-    with pytest.raises(CertificateError, match="no such directory"):
-        load_identities(tmp_path / "absent")
-    with pytest.raises(CertificateError, match="not a directory"):
-        load_identities(ca.path)
-    (tmp_path / "certs" / "a").mkdir(parents=True)
-    with pytest.raises(CertificateError, match=r"no <name>/fullchain\.pem in it"):
-        load_identities(tmp_path / "certs")
-
-
-def test_one_bad_identity_is_named(ca, tmp_path):
-    ca.issue("a.test", directory=tmp_path / "certs" / "a")
-    (tmp_path / "certs" / "a" / "key.pem").unlink()
-    with pytest.raises(CertificateError, match=r"a/key\.pem: no such file"):
-        load_identities(tmp_path / "certs")
