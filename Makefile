@@ -19,7 +19,7 @@ test: ## every test, with coverage and its floors (a part: PYTEST_ARGS="tests/un
 	@sh scripts/setup.sh dev curl nghttp h2load openssl chromium
 	@sh scripts/test.sh $(PYTEST_ARGS)
 
-check: dev ## lint, format, types, layers, the mirror of the unit tests, sizes
+check: dev ## lint, format, types, layers, the mirror of the unit tests, requirements, sizes
 	@sh scripts/check.sh
 
 format: dev ## put the code into the house's format

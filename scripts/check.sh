@@ -17,6 +17,7 @@ run "ruff format" "$bin/ruff" format --check .
 run "mypy --strict" "$bin/mypy"
 run "layers" "$bin/lint-imports" --no-cache
 run "unit test mirror" "$bin/python" scripts/check_mirror.py
+run "requirements" "$bin/python" scripts/check_rfc.py
 run "sizes" "$bin/python" scripts/check_sizes.py
 
 if [ -n "$failed" ]; then

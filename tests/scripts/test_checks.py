@@ -1,20 +1,8 @@
 """The repository's own checks can fail, and say what is wrong."""
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
+from tests.support.checks import load
 
 check_mirror = load("check_mirror")
 check_sizes = load("check_sizes")
