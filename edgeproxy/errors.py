@@ -10,6 +10,7 @@ raises on purpose derives from `EdgeError`::
     ├── DownstreamError    the client: becomes the `status` it carries; reaches no origin
     ├── UpstreamError      the next hop: carries the RFC 9209 error word and a status
     ├── StoreError         the cache's own storage: always degrades to a miss
+    ├── CodingError        coded content that cannot be decoded: whoever sent it, or a bomb
     └── WireError          a peer broke a protocol's framing
         ├── ConnectionFault    ends the connection, with the protocol's error code
         └── StreamFault        ends one stream, with the protocol's error code
@@ -90,6 +91,10 @@ class UpstreamError(EdgeError):
 
 class StoreError(EdgeError):
     """The cache's storage failed; the caller goes on as if nothing were stored."""
+
+
+class CodingError(EdgeError):
+    """Coded content is malformed, or decodes to more than is allowed (RFC 9110 section 8.4)."""
 
 
 class WireError(EdgeError):

@@ -2,6 +2,7 @@ import pytest
 
 from edgeproxy.errors import (
     CertificateError,
+    CodingError,
     ConfigError,
     ConnectionFault,
     DownstreamError,
@@ -76,6 +77,7 @@ def test_a_stream_fault_names_its_stream_and_ends_no_connection():
         DownstreamError,
         UpstreamError,
         StoreError,
+        CodingError,
         WireError,
     ],
 )
