@@ -22,8 +22,10 @@ from cachetools import TTLCache
 
 from edgeproxy.cache.stored import StoredResponse, Vary
 from edgeproxy.edge.growing import GrowingBody, Reader
+from edgeproxy.edge.hints import Hints
 from edgeproxy.edge.representation import Representation
 from edgeproxy.errors import UpstreamError
+from edgeproxy.http.messages import Interim
 
 _log = logging.getLogger(__name__)
 
@@ -75,11 +77,13 @@ class Flight:
     values where a first one's Vary turned out to differ, the flight itself where nobody may follow.
     `reader` is the leader's, made by the fill when content begins; it is closed again if there is
     no leader to take it. `may_commit` turns False when the target is invalidated meanwhile.
+    `hints` passes on what the next hop says before it answers.
     """
 
     __slots__ = (
         "_announced",
         "has_leader",
+        "hints",
         "key",
         "may_commit",
         "reader",
@@ -92,6 +96,7 @@ class Flight:
         self.selection: Vary | Flight | None = selection
         self.has_leader = has_leader
         self.may_commit = True
+        self.hints = Hints()
         self.reader: Reader | None = None
         self.task: asyncio.Task[None] | None = None
         self._announced: asyncio.Future[Announcement] = asyncio.get_running_loop().create_future()
@@ -105,10 +110,11 @@ class Flight:
         """Tell everybody who waits, and everybody who will."""
         self._announced.set_result(announcement)
 
-    async def told(self) -> Announcement:
-        """Wait for the announcement."""
-        # Shielded: one client that is cancelled must not cancel what all wait for.
-        return await asyncio.shield(self._announced)
+    async def told(self, interim: Interim | None = None) -> Announcement:
+        """Wait for the announcement, and hear meanwhile what comes before it."""
+        with self.hints.heard_by(interim):
+            # Shielded: one client that is cancelled must not cancel what all wait for.
+            return await asyncio.shield(self._announced)
 
     def take(self) -> Reader:
         """Return the leader's reader, once content was announced."""

@@ -14,7 +14,7 @@ from typing import Literal
 from edgeproxy.edge.admission import max_forwards
 from edgeproxy.edge.lookup import Route
 from edgeproxy.http.hop_by_hop import end_to_end
-from edgeproxy.http.messages import Field, Request, first
+from edgeproxy.http.messages import Field, Interim, Request, first
 from edgeproxy.http.upstream import OutboundRequest
 
 CONDITIONAL = frozenset(
@@ -70,9 +70,11 @@ def question(request: Request, route: Route) -> Request:
     )
 
 
-def outbound(asked: Request, validators: Iterable[Field] = ()) -> OutboundRequest:
+def outbound(
+    asked: Request, validators: Iterable[Field] = (), *, interim: Interim | None = None
+) -> OutboundRequest:
     """Return a question for the wire, conditional where there is something to validate."""
-    return _to_wire(asked, asked.target, [*asked.fields, *validators])
+    return _to_wire(asked, asked.target, [*asked.fields, *validators], interim)
 
 
 def passed(request: Request, route: Route) -> OutboundRequest:
@@ -88,10 +90,12 @@ def passed(request: Request, route: Route) -> OutboundRequest:
     if hops is not None:
         fields = [line for line in fields if line[0] != b"max-forwards"]
         fields.append((b"max-forwards", b"%d" % max(hops - 1, 0)))
-    return _to_wire(request, route.target, fields)
+    return _to_wire(request, route.target, fields, request.interim)
 
 
-def _to_wire(request: Request, target: bytes, fields: list[Field]) -> OutboundRequest:
+def _to_wire(
+    request: Request, target: bytes, fields: list[Field], interim: Interim | None
+) -> OutboundRequest:
     return OutboundRequest(
         method=request.method,
         target=target,
@@ -102,6 +106,7 @@ def _to_wire(request: Request, target: bytes, fields: list[Field]) -> OutboundRe
         scheme=request.connection.scheme,
         protocol=request.protocol,
         authority=request.authority,
+        interim=interim,
     )
 
 

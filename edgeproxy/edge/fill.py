@@ -58,13 +58,13 @@ class Filler:
         """Ask, tell the flight what came, and store it where that is allowed."""
         generation = self.generations.current(flight.key)
         try:
-            response = await self._ask(question, conditional_fields(question.candidates))
+            response = await self._ask(question, flight, conditional_fields(question.candidates))
             try:
                 if response.status == 304 and not self._confirm(
                     question, flight, response, generation
                 ):
                     await response.body.aclose()
-                    response = await self._ask_anew(question)
+                    response = await self._ask_anew(question, flight)
                 if response.status != 304:
                     await self._receive(question, flight, response, generation)
             finally:
@@ -77,13 +77,17 @@ class Filler:
         """Count a failure of the next hop, before its response or in the middle of it."""
         self.counters.origin_errors[error.word] += 1
 
-    async def _ask(self, question: Question, validators: list[Field]) -> OriginResponse:
+    async def _ask(
+        self, question: Question, flight: Flight, validators: list[Field]
+    ) -> OriginResponse:
         self.counters.origin_requests += 1
-        return await question.route.site.origin.fetch(outbound(question.asked, validators))
+        return await question.route.site.origin.fetch(
+            outbound(question.asked, validators, interim=flight.hints.tell)
+        )
 
-    async def _ask_anew(self, question: Question) -> OriginResponse:
+    async def _ask_anew(self, question: Question, flight: Flight) -> OriginResponse:
         """Ask without validators: the 304 spoke of nothing that we have (RFC 9111 4.3.4)."""
-        response = await self._ask(question, [])
+        response = await self._ask(question, flight, [])
         if response.status == 304:
             await response.body.aclose()
             raise UpstreamError("http_protocol_error", 502, "304 to an unconditional request")

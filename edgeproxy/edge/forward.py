@@ -97,6 +97,7 @@ class Forwarder:
             selection=selection,
             is_solitary=is_solitary,
         )
+        flight.hints.question = question
         try:
             return await self._as_leader(request, question, flight)
         except BaseException:
@@ -105,7 +106,7 @@ class Forwarder:
 
     async def _as_leader(self, request: Request, question: Question, flight: Flight) -> Response:
         # As long as this takes is bounded by the upstream's own timeouts.
-        announcement = await flight.told()
+        announcement = await flight.told(request.interim)
         route, reason = question.route, question.reason
         match announcement:
             case Arriving():
@@ -145,9 +146,10 @@ class Forwarder:
         self, request: Request, question: Question, flight: Flight, selection: Vary | None
     ) -> Response:
         filler = self.filler
+        interim = request.interim if flight.hints.are_for(question) else None
         try:
             async with asyncio.timeout(filler.settings.coalesce_timeout_seconds):
-                announcement = await flight.told()
+                announcement = await flight.told(interim)
         except TimeoutError:
             return await self._alone(request, question, "coalesce-timeout")
         match announcement:

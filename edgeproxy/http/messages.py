@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 Field = tuple[bytes, bytes]
 Fields = tuple[Field, ...]
+# Takes the status and the fields of one interim response (RFC 9110 section 15.2); never raises.
+Interim = Callable[[int, "FieldSection"], None]
 
 
 def _covers_all(_host: str) -> bool:
@@ -41,6 +43,8 @@ class Request:
     `HTTP/1.1` or `HTTP/1.0`. `body` is None when the request has no content; it is iterated at
     most once and raises `DownstreamError` when the client breaks off. `received_at` is
     `Clock.now()` and `started` is `Clock.monotonic()` when the field section was complete.
+    `interim` sends an interim response to the client; the listener sets it while the request is
+    handled, and leaves it None for clients that must not get any.
     """
 
     __slots__ = (
@@ -49,6 +53,7 @@ class Request:
         "connection",
         "content_length",
         "fields",
+        "interim",
         "method",
         "protocol",
         "received_at",
@@ -82,6 +87,7 @@ class Request:
         self.content_length = content_length
         self.received_at = received_at
         self.started = started
+        self.interim: Interim | None = None
 
 
 class FieldSection:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgeproxy.http.messages import Field
+from edgeproxy.http.messages import Field, Interim
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -22,7 +22,8 @@ class OutboundRequest:
     `target` is exactly what the cache key was made of. `body` is None without content and is
     iterated at most once; `content_length` is None for content of unknown length. `client`,
     `scheme`, `protocol` and `authority` describe the downstream request, for Forwarded and Via:
-    they never choose where the request goes.
+    they never choose where the request goes. `interim` hears every interim response that may be
+    passed on, end-to-end fields only, before `fetch` returns.
     """
 
     method: bytes
@@ -34,6 +35,7 @@ class OutboundRequest:
     scheme: bytes
     protocol: str
     authority: bytes
+    interim: Interim | None = None
 
 
 class Content(Protocol):

@@ -12,17 +12,18 @@ connection cut, never with a clean end.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 
 from edgeproxy.clock import Clock
 from edgeproxy.errors import DownstreamError, EdgeError
 from edgeproxy.http.application import Application
 from edgeproxy.http.dates import format_date
-from edgeproxy.http.messages import Request, Response
+from edgeproxy.http.messages import FieldSection, Request, Response
 from edgeproxy.listeners.http1_body import RequestBody
 from edgeproxy.listeners.http1_exchange import Exchange
 from edgeproxy.listeners.http1_sender import SLICE_BYTES, Sender
-from edgeproxy.listeners.session import Channel
-from edgeproxy.wire.h1.encode import CONTINUE, encode_refusal
+from edgeproxy.listeners.session import INTERIM_MAX, Channel
+from edgeproxy.wire.h1.encode import CONTINUE, encode_interim, encode_refusal
 from edgeproxy.wire.h1.head import RequestHead
 from edgeproxy.wire.h1.reader import RequestReader
 from edgeproxy.wire.limits import Limits
@@ -226,13 +227,27 @@ class Http1Session:
     # Responses
 
     async def _handle(self, exchange: Exchange) -> None:
-        response = await self._application.handle(exchange.request)
+        request = exchange.request
+        if request.protocol != "HTTP/1.0":  # whose clients know of none (RFC 9110 section 15.2)
+            request.interim = partial(self._on_interim, exchange)
+        try:
+            response = await self._application.handle(request)
+        finally:
+            request.interim = None  # it refers to the exchange, which refers to the request
         self._respond(exchange, response)
         if exchange.stream is not None:
             await self._stream(exchange, exchange.stream)
             return
         exchange.task = None  # what is left to send needs none
         self._serve()
+
+    def _on_interim(self, exchange: Exchange, status: int, section: FieldSection) -> None:
+        """Send an interim response, unless the client is behind."""
+        is_due = exchange is self._exchange and exchange.response is None
+        exchange.interims += 1
+        if is_due and exchange.interims <= INTERIM_MAX and not self._channel.is_paused:
+            self._sender.put(encode_interim(status, section))
+            self._sender.flush()
 
     async def _stream(self, exchange: Exchange, body: AsyncIterator[bytes]) -> None:
         await self._sender.stream(exchange, body)

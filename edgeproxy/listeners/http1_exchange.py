@@ -27,6 +27,7 @@ class Exchange:
         "body",
         "ending",
         "head",
+        "interims",
         "keeps_alive",
         "request",
         "response",
@@ -45,6 +46,7 @@ class Exchange:
         self.ending = Ending.NO_CONTENT
         self.keeps_alive = False
         self.sent = 0
+        self.interims = 0
         self._length = 0
 
     def start(self, response: Response, *, keeps_alive: bool) -> bytes:

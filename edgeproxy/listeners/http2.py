@@ -7,6 +7,7 @@ copied before the write that sends it, and a slow reader holds references only.
 
 import asyncio
 import logging
+from functools import partial
 from typing import cast
 
 from edgeproxy.clock import Clock
@@ -15,7 +16,7 @@ from edgeproxy.http.application import Application
 from edgeproxy.http.messages import Body, FieldSection, Request, Response
 from edgeproxy.listeners.http2_exchange import Exchange, RequestContent
 from edgeproxy.listeners.progress import Progress
-from edgeproxy.listeners.session import Channel
+from edgeproxy.listeners.session import INTERIM_MAX, Channel
 from edgeproxy.wire.h2 import codes
 from edgeproxy.wire.h2.connection import Connection
 from edgeproxy.wire.h2.frames import FRAME_BYTES_MAX
@@ -223,7 +224,7 @@ class Http2Session:
         """Produce one response, the slow way."""
         body: Body = b""
         try:
-            response = exchange.response = await self._application.handle(exchange.request)
+            response = exchange.response = await self._handle(stream, exchange)
             body = response.body
             if self._is_gone(stream):
                 self._complete(stream, exchange, is_whole=False)
@@ -242,6 +243,24 @@ class Http2Session:
             self._break_off(stream, exchange)
         finally:
             await _aclose(body)
+
+    async def _handle(self, stream: Stream, exchange: Exchange) -> Response:
+        request = exchange.request
+        request.interim = partial(self._on_interim, stream, exchange)
+        try:
+            return await self._application.handle(request)
+        finally:
+            request.interim = None  # it refers to the exchange, which refers to the request
+
+    def _on_interim(
+        self, stream: Stream, exchange: Exchange, status: int, section: FieldSection
+    ) -> None:
+        """Send an interim response (RFC 9113 section 8.1), unless the client is behind."""
+        is_due = exchange.response is None and not self._is_gone(stream)
+        exchange.interims += 1
+        if is_due and exchange.interims <= INTERIM_MAX and not self._channel.is_paused:
+            self._sender.start(stream, encode_status(status) + _encode(section))
+            self._flush()
 
     async def _stream(self, stream: Stream, exchange: Exchange, body: Body) -> None:
         """Send content as it comes, no faster than the peer takes it."""

@@ -16,7 +16,7 @@ from edgeproxy.wire.limits import Limits
 class Exchange:
     """What a session keeps for a stream. `relief` is done when the stream wants more content."""
 
-    __slots__ = ("content", "relief", "request", "response", "task")
+    __slots__ = ("content", "interims", "relief", "request", "response", "task")
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -24,6 +24,7 @@ class Exchange:
         self.content: RequestContent | None = None
         self.task: asyncio.Task[None] | None = None
         self.relief: asyncio.Future[None] | None = None
+        self.interims = 0
 
     def relieve(self) -> None:
         """Let the one who feeds the stream go on."""

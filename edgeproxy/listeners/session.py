@@ -8,6 +8,9 @@ from typing import Protocol
 
 from edgeproxy.http.messages import ConnectionInfo
 
+# Interim responses of one exchange; ours, as towards origins: a page sends one or two.
+INTERIM_MAX = 16
+
 
 class Channel(Protocol):
     """A byte stream to one peer, as its session sees it."""

@@ -21,6 +21,7 @@ from edgeproxy.clock import Clock
 from edgeproxy.errors import UpstreamError
 from edgeproxy.http.fields import is_token
 from edgeproxy.http.upstream import OriginResponse, OutboundRequest
+from edgeproxy.origin.asides import Asides
 from edgeproxy.origin.connections import OriginConnector
 from edgeproxy.origin.content import PIECE_BYTES_MAX, OriginContent, abort
 from edgeproxy.origin.exchange import Exchange, tracing
@@ -88,13 +89,14 @@ class Origin:
             await self._session.close()
 
     async def _attempt(self, request: OutboundRequest, total_deadline: float) -> OriginResponse:
-        exchange = Exchange(self.settings, total_deadline)
+        exchange, asides = Exchange(self.settings, total_deadline), Asides(request.interim)
         message = OutboundMessage(
             request_head(request, host=self.settings.host, identifier=self._identifier),
             request.body,
             request.content_length,
             write_timeout_seconds=self.settings.between_bytes_timeout_seconds,
             on_sent=exchange.sent,
+            asides=asides,
         )
         request_time = self._clock.now()
         try:

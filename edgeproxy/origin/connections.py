@@ -2,8 +2,8 @@
 
 aiohttp reads HTTP/1.1 leniently and, up to 3.14, gives octets that arrive on an idle connection to
 the next request as its response. A connection here ends instead on: anything received outside an
-exchange or after its response (RFC 9112 section 9.2), a bare LF or a folded line among the fields
-(sections 2.2 and 5.2), a field section without end, or a storm of 1xx responses.
+exchange or after its response (RFC 9112 section 9.2), heads that two parsers could read in two ways
+(`heads.py`), or a storm of 1xx responses. Those that are none are handed on as they arrive.
 
 Overrides the pool's private `_factory` and five public methods of `ResponseHandler`;
 `tests/unit/origin/test_connections.py` fails when they move. Interprets no field.
@@ -12,7 +12,6 @@ Overrides the pool's private `_factory` and five public methods of `ResponseHand
 import asyncio
 import functools
 import math
-import re
 import select
 import ssl
 import weakref
@@ -25,37 +24,43 @@ from aiohttp.http_parser import RawResponseMessage
 from aiohttp.streams import StreamReader
 
 from edgeproxy.errors import UpstreamError
+from edgeproxy.http.messages import FieldSection
+from edgeproxy.origin.asides import Asides
 from edgeproxy.origin.faults import fault
+from edgeproxy.origin.heads import HeadCutter
+from edgeproxy.origin.inbound import interim_fields
 from edgeproxy.origin.settings import OriginSettings
 
 # Ours: a page sends one or two 103s; curl and browsers stop somewhere above 30.
 INFORMATIONAL_MAX: Final = 16
-
-_INTERIM = re.compile(rb"HTTP/1\.1 1")
-_BAD_LINE_END = re.compile(rb"(?<!\r)\n|\n[ \t]")
 
 
 class OriginConnection(ResponseHandler):
     """One connection, strict about where a response begins and ends.
 
     `fault` is why we ended it, `is_heard` whether any octet of a response has come. Both belong to
-    the exchange that is under way.
+    the exchange that is under way, as does `asides`, which the exchange may replace by its own
+    before its request is written.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, section_bytes_max: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, settings: OriginSettings) -> None:
         super().__init__(loop)
-        self._section_bytes_max = section_bytes_max
+        self._settings = settings
         self._is_expecting = False
         self._content: StreamReader | None = None
-        self._section_bytes = 0
-        self._informational = 0
-        self._last = b""
-        self.fault: UpstreamError | None = None
+        self._heads = HeadCutter(settings.response_section_bytes_max)
+        self._heads_parsed = 0
+        self.asides = Asides()
+
+    @property
+    def fault(self) -> UpstreamError | None:
+        """Why we ended it."""
+        return self.asides.fault
 
     @property
     def is_heard(self) -> bool:
         """Whether any octet has come in this exchange."""
-        return self._section_bytes > 0
+        return self._heads.size > 0
 
     @property
     def is_idle(self) -> bool:
@@ -77,36 +82,39 @@ class OriginConnection(ResponseHandler):
         """Begin an exchange: aiohttp calls this right before a request is written."""
         self._is_expecting = True
         self._content = None
-        self._section_bytes = self._informational = 0
-        self._last = b""
-        self.fault = None
+        self._heads = HeadCutter(self._settings.response_section_bytes_max)
+        self._heads_parsed = 0
+        self.asides = Asides()
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        """Take octets, if any may come at all."""
-        if data and self.is_idle:
-            self._end(fault("http_protocol_error", "octets outside any response"))
-            return
-        if self._content is None and data:
-            self._inspect(data)
-        if self.fault is not None:
-            return
-        super().data_received(data)
-        if self._content is None and self._section_bytes > self._section_bytes_max:
-            self._end(fault("http_response_header_section_size", "the fields do not end"))
+        """Take octets, if any may come at all; without any, aiohttp goes on with what it has."""
+        position = 0
+        while True:
+            if data and self.is_idle:
+                self._end(fault("http_protocol_error", "octets outside any response"))
+            elif data and self._content is None:
+                position = self._take_head(data, position)
+            else:
+                super().data_received(data[position:] if position else data)
+                position = len(data)
+            if position >= len(data) or self.fault is not None or self.exception() is not None:
+                break
         self._pass_on_failure()
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
         """Take one parsed head: any number of 1xx (within reason), then exactly one response."""
         message, content = data
+        self._heads_parsed += 1
         if self._content is not None:
             self._end(fault("http_protocol_error", "octets after the response"))
+        elif not self._heads.is_final:
+            self._pass_on(message)
         elif 100 <= message.code < 200 and message.code != 101:
-            self._informational += 1
-            if self._informational > INFORMATIONAL_MAX:
-                self._end(fault("http_protocol_error", "too many informational responses"))
+            self._end(fault("http_protocol_error", "an interim response in HTTP/1.0"))
         else:
             self._content = content
+            self.asides.interim = None  # an idle connection must not keep who asked last
         if self.fault is None:
             super().feed_data(data, size)
 
@@ -128,27 +136,37 @@ class OriginConnection(ResponseHandler):
         poll.register(socket.fileno(), select.POLLIN)
         return bool(poll.poll(0))
 
-    def _inspect(self, data: bytes) -> None:
-        """Refuse line ends that other parsers read differently, which is how responses split.
+    def _take_head(self, data: bytes, position: int) -> int:
+        """Give aiohttp no more than the rest of one head; return what position it ends at."""
+        expected = self._heads_parsed + 1
+        try:
+            end = self._heads.cut(data, position)
+        except UpstreamError as error:
+            self._end(error)
+            return len(data)
+        super().data_received(data[position:end])
+        is_agreed = self._heads_parsed == expected if self._heads.is_between else True
+        if not is_agreed and self.fault is None and self.exception() is None:
+            self._end(fault("http_protocol_error", "a head that is none"))
+        return end
 
-        What follows an empty line in the same segment is content and not looked at, except behind
-        a 1xx, where another head begins.
-        """
-        self._section_bytes += len(data)
-        seen = self._last + data
-        start, is_head = max(len(self._last) - 1, 0), True
-        while is_head:
-            end = seen.find(b"\r\n\r\n", max(start - 2, 0))
-            stop = len(seen) if end < 0 else end + 4
-            if _BAD_LINE_END.search(seen, start, stop):
-                self._end(fault("http_protocol_error", "bare LF or folded field line"))
-            is_head = end >= 0 and _INTERIM.match(seen, start) is not None
-            start = stop
-        self._last = seen[-3:]
+    def _pass_on(self, message: RawResponseMessage) -> None:
+        """Hand an interim response to whoever listens; 100 was for us, who never asked for it."""
+        if self._heads_parsed > INFORMATIONAL_MAX:
+            self._end(fault("http_protocol_error", "too many informational responses"))
+            return
+        version = message.version.major, message.version.minor
+        try:
+            fields = interim_fields(version, message.raw_headers, settings=self._settings)
+        except UpstreamError as error:
+            self._end(error)
+            return
+        if self.asides.interim is not None and message.code != 100:
+            self.asides.interim(message.code, FieldSection(fields))
 
     def _end(self, reason: UpstreamError) -> None:
         """Drop the connection; whoever waits for this exchange gets the reason."""
-        self.fault = self.fault or reason
+        self.asides.fault = self.asides.fault or reason
         self.force_close()
         if self._content is None or not self._content.is_eof():
             self.set_exception(reason)
@@ -184,10 +202,10 @@ class OriginConnector(aiohttp.TCPConnector):
             **reuse,
         )
         self._open: weakref.WeakSet[OriginConnection] = weakref.WeakSet()
-        self._factory = functools.partial(self._connection, settings.response_section_bytes_max)
+        self._factory = functools.partial(self._connection, settings)
 
-    def _connection(self, section_bytes_max: int) -> ResponseHandler:
-        connection = OriginConnection(self._loop, section_bytes_max)
+    def _connection(self, settings: OriginSettings) -> ResponseHandler:
+        connection = OriginConnection(self._loop, settings)
         self._open.add(connection)
         return connection
 

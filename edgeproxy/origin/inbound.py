@@ -64,6 +64,24 @@ def response_head(
     )
 
 
+def interim_fields(
+    version: tuple[int, int], lines: Sequence[Field], *, settings: OriginSettings
+) -> list[Field]:
+    """Check one interim response's head and return what of it may be passed on.
+
+    Raises:
+        UpstreamError: as for a final one; also where it claims content (RFC 9110 section 8.6, RFC
+            9112 section 6.1): parsers disagree about what follows then.
+    """
+    if version != (1, 1):
+        raise fault("http_protocol_error", "an interim response in another version than HTTP/1.1")
+    _check_sizes(lines, settings)
+    fields = _checked(lines)
+    if any(name == b"transfer-encoding" for name, _ in fields) or _content_length(fields):
+        raise fault("http_protocol_error", "an interim response with content")
+    return [line for line in end_to_end(fields) if line[0] != b"content-length"]
+
+
 def _check_sizes(lines: Sequence[Field], settings: OriginSettings) -> None:
     if len(lines) > settings.response_fields_max:
         raise fault("http_response_header_section_size", "too many field lines")

@@ -17,6 +17,7 @@ from aiohttp.http import StreamWriter
 from aiohttp.payload import Payload
 
 from edgeproxy.errors import EdgeError, UpstreamError
+from edgeproxy.origin.asides import Asides
 from edgeproxy.origin.connections import OriginConnection
 from edgeproxy.origin.faults import fault
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 class OutboundMessage(Payload):
     """Head and content of one attempt; `on_sent` is called when the last octet was handed over.
 
+    `asides` is where the connection puts what comes beside the response, from the head on.
     `connection` is None until the head is written. `failure` is why the content could not be sent,
     the client's fault or the origin's; `is_content_started` that some of it was consumed, after
     which no attempt can be repeated.
@@ -43,6 +45,7 @@ class OutboundMessage(Payload):
         *,
         write_timeout_seconds: float,
         on_sent: Callable[[], None],
+        asides: Asides,
     ) -> None:
         super().__init__(None)
         self._head = head
@@ -50,6 +53,7 @@ class OutboundMessage(Payload):
         self._content_length = content_length
         self._write_timeout_seconds = write_timeout_seconds
         self._on_sent = on_sent
+        self._asides = asides
         self.connection: OriginConnection | None = None
         self.failure: EdgeError | None = None
         self.is_content_started = False
@@ -73,6 +77,7 @@ class OutboundMessage(Payload):
 
     async def _write(self, writer: "AbstractStreamWriter") -> None:
         self.connection = take_over(writer)
+        self.connection.asides = self._asides
         _send(self.connection, self._head)
         if self._content is not None:
             self.is_content_started = True

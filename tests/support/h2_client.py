@@ -31,6 +31,8 @@ class Reply:
 
     status: int = 0
     fields: Fields = field(default_factory=list)
+    interims: list[Fields] = field(default_factory=list)
+    trailers: Fields | None = None
     body: bytearray = field(default_factory=bytearray)
     error_code: int | None = None
     is_whole: bool = False
@@ -128,6 +130,12 @@ class H2Client:
         self.h2.acknowledge_received_data(len(reply.body), reply.stream_id)
         self._flush()
 
+    async def hinted(self, reply: Reply, count: int) -> None:
+        """Wait until so many interim responses have come."""
+        async with asyncio.timeout(60):
+            while len(reply.interims) < count and not self.is_over.is_set():
+                await self._next_move()
+
     async def heard(self) -> None:
         """Wait until the edge has read everything sent so far: a PING comes back."""
         awaited = self._pongs + 1
@@ -183,6 +191,11 @@ class H2Client:
             reply.fields = [(str(k), str(v)) for k, v in event.headers]
             reply.status = int(reply[":status"])
             reply.begun.set()
+        elif isinstance(event, h2.events.InformationalResponseReceived):
+            reply.interims.append([(str(k), str(v)) for k, v in event.headers])
+            self._moved.set()
+        elif isinstance(event, h2.events.TrailersReceived):
+            reply.trailers = [(str(k), str(v)) for k, v in event.headers]
         elif isinstance(event, h2.events.DataReceived):
             reply.body += event.data
             reply.first_byte.set()

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 from edgeproxy.clock import SystemClock
-from edgeproxy.http.messages import Field
+from edgeproxy.http.messages import Field, Interim
 from edgeproxy.http.upstream import OriginResponse, OutboundRequest
 from edgeproxy.origin.client import Origin
 from edgeproxy.origin.settings import OriginSettings
@@ -20,6 +20,7 @@ def outbound(
     scheme: bytes = b"https",
     protocol: str = "HTTP/2",
     authority: bytes = b"widgets.example",
+    interim: Interim | None = None,
 ) -> OutboundRequest:
     return OutboundRequest(
         method=method.encode("latin-1"),
@@ -31,6 +32,7 @@ def outbound(
         scheme=scheme,
         protocol=protocol,
         authority=authority,
+        interim=interim,
     )
 
 

@@ -110,6 +110,11 @@ def encode_head(
     return EncodedHead(data + line + last, ending, promised, keeps_alive=keeps_alive)
 
 
+def encode_interim(status: int, section: Section) -> bytes:
+    """Return an interim response, which is nothing but a head (RFC 9110 section 15.2)."""
+    return status_line(status) + encode_section(section) + b"\r\n"
+
+
 def _known(length: int, declared: int | None) -> tuple[Ending, int, bytes]:
     """Return the ending, the length promised and the framing line still missing."""
     if declared is None:

@@ -59,7 +59,7 @@ async def test_a_second_response_behind_the_last_octet_of_content_is_nobodys(ori
 
 
 async def test_a_server_that_speaks_first_is_not_believed():
-    made = OriginConnection(asyncio.get_running_loop(), 1000)
+    made = OriginConnection(asyncio.get_running_loop(), OriginSettings(name="a", url="http://a"))
     made.data_received(EVIL)
     assert made.should_close
     assert made.fault is not None
@@ -110,6 +110,55 @@ async def test_a_storm_of_interim_responses_ends(origin, client):
     route.replies.clear()
     route.raw(interim * INFORMATIONAL_MAX + OK)
     assert await content_of(await client.fetch(outbound())) == b"hi"
+
+
+HINT = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\nconnection: x\r\nx: y\r\n\r\n"
+
+
+@pytest.mark.parametrize("size", [1, 5, 4096])
+async def test_interim_responses_are_handed_on_in_order(origin, client, size):
+    whole = HINT + b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 199 X\r\n\r\n" + OK
+    origin.on("GET", "/").raw(*(whole[at : at + size] for at in range(0, len(whole), size)))
+    heard = []
+    request = outbound(interim=lambda status, section: heard.append((status, section.fields)))
+    response = await client.fetch(request)
+    assert response.fields == [(b"content-length", b"2")]
+    assert await content_of(response) == b"hi"
+    assert heard == [(103, ((b"link", b"</a>"),)), (199, ())]
+
+
+async def test_nobody_has_to_listen(origin, client):
+    origin.on("GET", "/").raw(HINT + OK)
+    assert await content_of(await client.fetch(outbound())) == b"hi"
+
+
+async def test_who_asked_last_is_forgotten_by_an_idle_connection(origin, client):
+    origin.on("GET", "/").raw(HINT + OK)
+    request = outbound(interim=lambda *_: None)
+    assert await content_of(await client.fetch(request)) == b"hi"
+    [connection] = client._connector._open
+    assert connection.asides.interim is None
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 103 X\r\ncontent-length: 2\r\n\r\n",
+        b"HTTP/1.1 104 X\r\ncontent-length: 2\r\n\r\nhi",
+        b"HTTP/1.1 103 X\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.0 103 X\r\n\r\n",
+        b"HTTP/1.1 103 X\r\na: b\x07c\r\n\r\n",
+        b"\r\n\r\n",
+    ],
+)
+async def test_interim_heads_that_are_none(origin, client, head):
+    heard = []
+    origin.on("GET", "/").raw(head + OK)
+    with pytest.raises(UpstreamError) as caught:
+        await client.fetch(outbound(interim=lambda *said: heard.append(said)))
+    assert caught.value.word == "http_protocol_error"
+    assert heard == []
+    await origin.connections_closed()
 
 
 async def test_fields_without_end_are_cut_short(origin):

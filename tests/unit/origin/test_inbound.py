@@ -3,7 +3,7 @@
 import pytest
 
 from edgeproxy.errors import UpstreamError
-from edgeproxy.origin.inbound import response_head
+from edgeproxy.origin.inbound import interim_fields, response_head
 from edgeproxy.origin.settings import OriginSettings
 
 SETTINGS = OriginSettings(name="a", url="http://a")
@@ -119,3 +119,43 @@ def test_field_sections_are_bounded_in_every_direction():
         "http_response_header_section_size"
     )
     assert refused(lines=[(b"a", b"1234567890")], settings=small) == "http_response_header_size"
+
+
+def interim(*lines, version=(1, 1)):
+    return interim_fields(version, list(lines), settings=SETTINGS)
+
+
+def test_of_an_interim_head_only_end_to_end_fields_remain():
+    lines = [
+        (b"Link", b" </a>\t"),
+        (b"Connection", b"x-mine"),
+        (b"X-Mine", b"1"),
+        (b"Keep-Alive", b"1"),
+        (b"link", b"</b>"),
+        (b"Content-Length", b"0"),
+    ]
+    assert interim(*lines) == [(b"link", b"</a>"), (b"link", b"</b>")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        (b"content-length", b"5"),
+        (b"content-length", b"x"),
+        (b"transfer-encoding", b"chunked"),
+        (b"a", b"b\x00"),
+        (b"a b", b""),
+    ],
+)
+def test_an_interim_head_that_cannot_be_trusted(line):
+    with pytest.raises(UpstreamError) as caught:
+        interim(line)
+    assert caught.value.word == "http_protocol_error"
+
+
+def test_an_interim_head_is_bounded_and_of_http_1_1():
+    with pytest.raises(UpstreamError) as caught:
+        interim(*[(b"a", b"b")] * 129)
+    assert caught.value.word == "http_response_header_section_size"
+    with pytest.raises(UpstreamError):
+        interim(version=(1, 0))

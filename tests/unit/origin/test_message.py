@@ -8,6 +8,7 @@ import pytest
 from aiohttp.http import StreamWriter
 
 from edgeproxy.errors import UpstreamError
+from edgeproxy.origin.asides import Asides
 from edgeproxy.origin.message import OutboundMessage, take_over
 from tests.support.barrier import Barrier
 from tests.support.origin import ScriptedOrigin
@@ -15,7 +16,9 @@ from tests.support.outbound import origin_client, outbound, pieces
 
 
 def message(content=None):
-    return OutboundMessage(b"", content, None, write_timeout_seconds=1, on_sent=lambda: None)
+    return OutboundMessage(
+        b"", content, None, write_timeout_seconds=1, on_sent=lambda: None, asides=Asides()
+    )
 
 
 class Wire:
