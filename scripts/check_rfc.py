@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-NUMBERS = range(1, 88)
+NUMBERS = range(1, 119)
 """Those that must be there; rows beyond them are checked like the others."""
 
 NOT_DONE = "not done"
