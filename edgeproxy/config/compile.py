@@ -125,6 +125,7 @@ def _rule(rule: RuleConfig, config: Config) -> Rule:
         set_fields=headers.set,
         remove_fields=headers.remove,
         generates_validators=_said(options.validators),
+        codings=_said(options.compress),
     )
 
 

@@ -34,7 +34,6 @@ _LATER = frozenset(
         "origin.*.breaker",
         "origin.*.balance",
         "policy.*.coalesce",
-        "policy.*.compress",
         "policy.*.integrity",
         "policy.*.surrogate_key_prefix",
         "policy.*.vary",

@@ -26,6 +26,7 @@ _WRITTEN: dict[PolicyKind, dict[str, object]] = {
         "query": "ignore",
         "forward_fields": ["accept-encoding"],
         "validators": True,
+        "compress": ["br", "zstd", "gzip"],
     },
     # Until a purge can reach the edge, a new release shows after a minute.
     "entry": {
@@ -37,6 +38,7 @@ _WRITTEN: dict[PolicyKind, dict[str, object]] = {
         "query": "all",
         "forward_fields": ["accept-encoding"],
         "validators": True,
+        "compress": ["br", "zstd", "gzip"],
     },
     "manifest": {
         "edge_ttl": "5s",
@@ -47,6 +49,7 @@ _WRITTEN: dict[PolicyKind, dict[str, object]] = {
         "query": "all",
         "forward_fields": ["accept-encoding"],
         "validators": True,
+        "compress": ["br", "zstd", "gzip"],
     },
     "pass": {
         "edge_ttl": "origin",
@@ -55,6 +58,7 @@ _WRITTEN: dict[PolicyKind, dict[str, object]] = {
         "query": "all",
         "forward_fields": "all",
         "validators": False,
+        "compress": [],
     },
     "transparent": {
         "edge_ttl": "origin",
@@ -63,6 +67,7 @@ _WRITTEN: dict[PolicyKind, dict[str, object]] = {
         "query": "all",
         "forward_fields": "all",
         "validators": False,
+        "compress": [],
     },
 }
 
@@ -79,6 +84,7 @@ WITHOUT_EFFECT_ON_PASS = (
     "negative_ttl",
     "stale_while_revalidate",
     "stale_if_error",
+    "compress",
 )
 """What a policy that stores nothing cannot use."""
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 from edgeproxy.config.units import format_duration
 from edgeproxy.config.values import (
     Authority,
+    Codings,
     Duration,
     Expects,
     FieldName,
@@ -256,6 +257,11 @@ class PolicyOptions(Section):
     validators: Flag | None = Field(
         default=None,
         description="Whether to make the ETag and Last-Modified that the origin left out.",
+    )
+    compress: Codings | None = Field(
+        default=None,
+        description="In which codings the edge asks for content and makes them itself, the first "
+        "of those that a client likes equally; `[]`: it takes no part in coding.",
     )
     headers: Headers | None = Field(default=None, description="Response fields to set and remove.")
 

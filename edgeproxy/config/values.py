@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BeforeValidator, PlainValidator, ValidationInfo
 
 from edgeproxy.cache.key import QueryPolicy
+from edgeproxy.coding.encoders import CODINGS
 from edgeproxy.config.units import parse_duration, parse_size
 from edgeproxy.edge.patterns import PathPattern, compile_pattern
 from edgeproxy.http.authority import split_authority
@@ -193,6 +194,21 @@ def _query(value: Any) -> QueryPolicy:  # noqa: ANN401
     raise ValueError('expected "all", "ignore" or { keep = ["name", ...] }')
 
 
+_CODINGS = {coding.decode(): coding for coding in CODINGS}
+
+
+def _codings(value: Any) -> tuple[bytes, ...]:  # noqa: ANN401
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list of content codings, not {_shown(value)}")  # noqa: TRY004 - see _text
+    names = [_text(name, "a content coding") for name in value]
+    for name in names:
+        if name not in _CODINGS:
+            raise ValueError(f"{name!r} is none of {', '.join(_CODINGS)}")
+        if names.count(name) > 1:
+            raise ValueError(f"{name!r} is listed twice")
+    return tuple(_CODINGS[name] for name in names)
+
+
 def _path_pattern(value: Any) -> PathPattern:  # noqa: ANN401
     return compile_pattern(_text(value, "a path pattern"))
 
@@ -277,6 +293,11 @@ Query = Annotated[
     QueryPolicy,
     PlainValidator(_query),
     Expects('`"all"`, `"ignore"` or `{ keep = ["name"] }`'),
+]
+Codings = Annotated[
+    tuple[bytes, ...],
+    PlainValidator(_codings),
+    Expects('list of `"br"`, `"zstd"`, `"gzip"`'),
 ]
 Pattern = Annotated[PathPattern, PlainValidator(_path_pattern), Expects("path pattern")]
 PageOrigin = Annotated[

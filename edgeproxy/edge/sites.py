@@ -31,7 +31,9 @@ class Rule:
     `browser_cache_control` replaces what clients are told, None passes the origin's on;
     `forward_fields` are the request fields that reach the origin, by lower-case name, beside those
     that the edge makes itself; `set_fields` and `remove_fields` apply to responses after the
-    site's own; `generates_validators` adds ETag and Last-Modified that the origin left out.
+    site's own; `generates_validators` adds ETag and Last-Modified that the origin left out;
+    `codings` are the content codings that the edge negotiates, makes and asks the origin for, in
+    the order of preference, none where it leaves coding to origin and client.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Rule:
     set_fields: Fields = ()
     remove_fields: frozenset[bytes] = frozenset()
     generates_validators: bool = False
+    codings: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

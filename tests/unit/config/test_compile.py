@@ -35,7 +35,9 @@ policy = "versioned"
 id = "entry"
 path = "/bootstrap.js"
 policy = "entry"
-override = { edge_ttl = "2m", headers = { set = { x-b = "2" }, remove = ["x-c"] } }
+override.edge_ttl = "2m"
+override.compress = ["gzip", "br"]
+override.headers = { set = { x-b = "2" }, remove = ["x-c"] }
 
 [[host.rule]]
 id = "manifest"
@@ -79,6 +81,7 @@ def test_a_versioned_rule_says_what_the_product_promises(tmp_path):
     assert rule.query == QueryPolicy("ignore")
     assert rule.forward_fields == {b"accept-encoding"}
     assert rule.generates_validators
+    assert rule.codings == (b"br", b"zstd", b"gzip")
     assert not rule.cache.honours_request_directives
 
 
@@ -86,6 +89,7 @@ def test_an_override_reaches_the_rule(tmp_path):
     rule = site(loaded(tmp_path, RULES)).rules[1]
     assert rule.browser_cache_control == b"public, max-age=86400, must-revalidate"
     assert rule.cache.edge_lifetime == 120
+    assert rule.codings == (b"gzip", b"br")
     assert rule.set_fields == ((b"x-b", b"2"),)
     assert rule.remove_fields == {b"x-c"}
 
@@ -93,6 +97,7 @@ def test_an_override_reaches_the_rule(tmp_path):
 def test_a_pass_rule_stores_nothing_and_forwards_everything(tmp_path):
     rule = site(loaded(tmp_path, RULES)).rules[3]
     assert not rule.cache.may_store
+    assert rule.codings == ()
     assert rule.forward_fields == "all"
     assert rule.browser_cache_control is None
     assert rule.cache.edge_lifetime is None
@@ -105,6 +110,7 @@ def test_without_rules_a_site_is_a_plain_shared_cache(tmp_path):
     assert rule.cache.body_bytes_max == 1024**2
     assert rule.cache.honours_request_directives
     assert not rule.generates_validators
+    assert rule.codings == ()
 
 
 @pytest.mark.parametrize(

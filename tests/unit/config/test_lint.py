@@ -55,6 +55,7 @@ def test_a_lifetime_for_what_is_not_stored(tmp_path):
     assert found(tmp_path, rule("one", "/a", "pass", 'override = { stale_if_error = "1h" }')) == [
         f"host.0.rule.0.override.stale_if_error: {why}"
     ]
+    assert found(tmp_path, '[policy.pass]\ncompress = ["gzip"]') == [f"policy.pass.compress: {why}"]
 
 
 def with_url(url, more=""):

@@ -36,8 +36,10 @@ def test_the_last_layer_that_says_something_wins(tmp_path):
 
 
 def test_saying_no_is_saying_something(tmp_path):
-    _, options = resolve(rule("versioned", validators=False, edge_ttl="0s"), loaded(tmp_path))
+    said = rule("versioned", validators=False, edge_ttl="0s", compress=[])
+    _, options = resolve(said, loaded(tmp_path))
     assert options.validators is False
+    assert options.compress == ()
     assert options.edge_ttl == 0
 
 
@@ -66,5 +68,6 @@ def test_every_kind_decides_everything_that_compiling_needs():
             "query",
             "forward_fields",
             "validators",
+            "compress",
         ):
             assert getattr(options, name) is not None
