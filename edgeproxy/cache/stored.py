@@ -6,17 +6,27 @@ Cache-Status. RFC 9111 section 3, RFC 9110 sections 8.8.2 and 8.8.3.
 """
 
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import ceil, floor
+from types import MappingProxyType
 
 from edgeproxy.cache import freshness as ages
 from edgeproxy.cache.freshness import Freshness
 from edgeproxy.cache.vary import Vary, nominated, selecting_values
+from edgeproxy.http.codings import coding_of
 from edgeproxy.http.dates import format_date, parse_date
 from edgeproxy.http.messages import Field, Fields, first
 
-__all__ = ["StoredResponse", "Vary", "generate_etag", "make_stored", "with_date"]
+__all__ = [
+    "BodyId",
+    "DerivedBody",
+    "StoredResponse",
+    "Vary",
+    "generate_etag",
+    "make_stored",
+    "with_date",
+]
 
 # What CPython spends: two bytes objects and a tuple per field; the object, its tuples and a share
 # of the store's index per response. Rounded up, so that the bound is one.
@@ -29,6 +39,28 @@ def generate_etag(digest: bytes) -> bytes:
     return b'"%s"' % urlsafe_b64encode(digest[:16]).rstrip(b"=")
 
 
+BodyId = tuple[bytes, Vary, bytes, bytes]
+"""Which bytes: key, selecting values, SHA-256 and coding. Outlives being freshened by a 304."""
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedBody:
+    """The body of a stored response in another coding than its own.
+
+    `is_final` is False for one that was made fast, and that a smaller one is to replace.
+    """
+
+    body: bytes
+    is_final: bool
+
+
+_NOTHING_DERIVED: Mapping[bytes, DerivedBody | None] = MappingProxyType({})
+
+
+def _nothing() -> Mapping[bytes, DerivedBody | None]:
+    return _NOTHING_DERIVED
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class StoredResponse:
     """One complete response under one key and one selection of Vary values.
@@ -37,10 +69,12 @@ class StoredResponse:
     `last_modified` are what clients are offered; where the origin sent none and the rule wants
     validators they are generated and flagged, and then they never go to the origin. `digest` is
     the SHA-256 of `body`. `fill_generation` is the purge generation that was read before the origin
-    was asked.
+    was asked. `derived` holds the body in other codings than its own, never changed in place; None
+    stands for a coding that was tried in vain (`cache/codings`).
 
-    Computed: `fresh_until`, the moment it turns stale (-inf: always validate); `date_value`, `date`
-    in seconds since the epoch; `is_vary_free`; `weight`, the bytes it counts for in a store.
+    Computed: `coding`, the one of `body`; `fresh_until`, the moment it turns stale (-inf: always
+    validate); `date_value`, `date` in seconds since the epoch; `is_vary_free`; `weight`, the bytes
+    it counts for in a store.
     """
 
     key: bytes
@@ -60,7 +94,9 @@ class StoredResponse:
     digest: bytes
     tags: tuple[bytes, ...] = ()
     fill_generation: int = 0
+    derived: Mapping[bytes, DerivedBody | None] = field(default_factory=_nothing)
     memo: object | None = None
+    coding: bytes = field(init=False)
     fresh_until: float = field(init=False)
     date_value: float = field(init=False)
     is_vary_free: bool = field(init=False)
@@ -70,6 +106,7 @@ class StoredResponse:
         self.fresh_until = ages.fresh_until(
             self.freshness, response_time=self.response_time, initial_age=self.initial_age
         )
+        self.coding = coding_of(self.fields)
         parsed = parse_date(self.date, now=self.response_time)
         self.date_value = self.response_time if parsed is None else float(parsed)
         self.is_vary_free = not self.vary
@@ -79,7 +116,13 @@ class StoredResponse:
             + sum(len(name) + len(value) + _FIELD_OVERHEAD for name, value in self.fields)
             + sum(len(name) + len(value or b"") + _FIELD_OVERHEAD for name, value in self.vary)
             + sum(map(len, self.tags))
+            + sum(len(made.body) for made in self.derived.values() if made is not None)
         )
+
+    @property
+    def body_id(self) -> BodyId:
+        """Which bytes these are, whoever holds them."""
+        return self.key, self.vary, self.digest, self.coding
 
     def current_age(self, now: float) -> float:
         """Return the age at `now` (RFC 9111 section 4.2.3), never negative."""

@@ -105,14 +105,15 @@ def freshen(
 def carry_over(old: StoredResponse, new: StoredResponse) -> StoredResponse:
     """Return `new`, keeping what must not change for clients while the bytes are the same.
 
-    A generated Last-Modified says when these bytes were first seen; the body is shared, so that two
-    generations of an object cost one.
+    A generated Last-Modified says when these bytes were first seen; the bodies are shared, so that
+    two generations of an object cost one, and nothing is coded twice.
     """
     if old.digest != new.digest:
         return new
-    if not new.is_last_modified_generated or old.last_modified is None:
-        return replace(new, body=old.body)
-    return replace(new, body=old.body, last_modified=old.last_modified)
+    if new.is_last_modified_generated and old.last_modified is not None:
+        new = replace(new, last_modified=old.last_modified)
+    derived = old.derived if old.coding == new.coding else new.derived
+    return replace(new, body=old.body, derived=derived)
 
 
 def _origin_etag(stored: StoredResponse) -> bytes | None:

@@ -8,13 +8,17 @@ index and the recency order hold the same keys; a set of variants is never chang
 caller may go on reading what `candidates` returned.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 from cachetools import LRUCache
 
-from edgeproxy.cache.stored import StoredResponse
+from edgeproxy.cache.codings import with_derived
+from edgeproxy.cache.stored import BodyId, DerivedBody, StoredResponse
 
-Key = bytes  # an alias, because `MemoryStore.bytes` hides the builtin in its class
+# Aliases, because `MemoryStore.bytes` hides the builtin in its class.
+Key = bytes
+Coding = bytes
 
 # Vary multiplies a URL by whatever clients send. Varnish lets lists grow and gets slow; a few
 # dozen are more than any honest origin needs.
@@ -108,16 +112,45 @@ class MemoryStore:
         Returns False where `old` was evicted or replaced meanwhile; nothing changes then.
         """
         responses = self._responses(old.key)
-        if not any(other is old for other in responses):
+        kept = next((other for other in responses if _is_same(other, old)), None)
+        if kept is None:
             return False
-        others = [other for other in responses if other is not old and other.vary != new.vary]
+        if kept is not old and kept.body_id == new.body_id:
+            new = dataclasses.replace(new, derived=kept.derived)
+        others = [other for other in responses if other is not kept and other.vary != new.vary]
         self._keep(new.key, [*others, new], new.response_time)
         return True
+
+    def latest(self, body_id: BodyId) -> StoredResponse | None:
+        """Return what is kept now of these very bytes, freshened or with more codings."""
+        for stored in self._responses(body_id[0]):
+            if stored.body_id == body_id:
+                return stored
+        return None
+
+    def attach(
+        self, stored: StoredResponse, coding: Coding, made: DerivedBody | None
+    ) -> StoredResponse | None:
+        """Add a body in another coding to what is kept now of these very bytes.
+
+        Returns what is kept from now on, None where nothing is. A body that there is no room for
+        counts as one that is not to be had.
+        """
+        variants = self._index.get(stored.key)
+        now = self.latest(stored.body_id)
+        if variants is None or now is None:
+            return None
+        if made is not None and variants.weight + len(made.body) > self._bytes_max:
+            made = None
+        new = with_derived(now, coding, made)
+        responses = [new if other is now else other for other in variants.responses]
+        self._keep(stored.key, responses, variants.touched)
+        return new
 
     def drop(self, stored: StoredResponse) -> bool:
         """Let go of one response; returns False where it was evicted or replaced meanwhile."""
         responses = self._responses(stored.key)
-        others = [other for other in responses if other is not stored]
+        others = [other for other in responses if not _is_same(other, stored)]
         if len(others) == len(responses):
             return False
         self._keep(stored.key, others, stored.response_time)
@@ -145,3 +178,10 @@ class MemoryStore:
             self._recency[key] = _Variants(tuple(kept), now)
         elif key in self._index:
             del self._recency[key]
+
+
+def _is_same(kept: StoredResponse, stored: StoredResponse) -> bool:
+    """Tell whether it is that response, though perhaps with more codings of its body by now."""
+    return kept is stored or (
+        kept.response_time == stored.response_time and kept.body_id == stored.body_id
+    )

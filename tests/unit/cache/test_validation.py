@@ -2,7 +2,9 @@ from math import inf
 
 import pytest
 
+from edgeproxy.cache.codings import with_derived
 from edgeproxy.cache.policy import TRANSPARENT, CachePolicy
+from edgeproxy.cache.stored import DerivedBody
 from edgeproxy.cache.validation import carry_over, conditional_fields, freshen, select_for_304
 from edgeproxy.http.messages import first
 from tests.support.caching import NOW, date, get, keep, lines
@@ -157,6 +159,12 @@ def test_equal_bytes_keep_their_generated_date_and_share_one_body():
     assert kept.body is old.body
     assert kept.date == new.date
     assert kept.fresh_until == new.fresh_until
+
+
+def test_equal_bytes_of_one_coding_are_not_coded_again():
+    old = with_derived(keep(), b"br", DerivedBody(b"x", is_final=True))
+    assert carry_over(old, keep(at=LATER)).derived == old.derived
+    assert carry_over(old, keep(at=LATER, content_encoding="gzip")).derived == {}
 
 
 def test_other_bytes_and_real_dates_are_left_alone():

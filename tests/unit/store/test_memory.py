@@ -2,6 +2,7 @@ import random
 
 import pytest
 
+from edgeproxy.cache.stored import DerivedBody
 from edgeproxy.store.memory import VARIANTS_MAX, MemoryStore
 from tests.support.stored import NOW, stored
 
@@ -162,3 +163,49 @@ def test_it_never_holds_more_than_its_bound_and_knows_what_it_holds(seed: int) -
         assert store.bytes == sum(each.weight for each in held) <= 20_000
         assert store.objects == len(held)
         assert set(keys) == set(store._recency)
+
+
+def test_a_coding_joins_what_is_kept_of_these_bytes() -> None:
+    store = MemoryStore(LARGE, LARGE)
+    one = stored(body=b"text" * 100)
+    store.put(one)
+    made = DerivedBody(b"coded", is_final=False)
+    kept = store.attach(one, b"br", made)
+    assert kept is store.latest(one.body_id) is store.candidates(b"k", NOW)[0]
+    assert kept.derived == {b"br": made}
+    assert store.bytes == one.weight + len(made.body)
+    store.attach(one, b"gzip", None)
+    assert store.latest(one.body_id).derived == {b"br": made, b"gzip": None}
+
+
+def test_a_coding_of_bytes_that_are_gone_is_not_kept() -> None:
+    store = MemoryStore(LARGE, LARGE)
+    assert store.attach(stored(), b"br", None) is None
+    store.put(stored(body=b"newer"))
+    assert store.attach(stored(), b"br", None) is None
+    assert store.latest(stored().body_id) is None
+
+
+def test_a_coding_without_room_is_not_to_be_had() -> None:
+    one = stored()
+    store = MemoryStore(one.weight + 4, LARGE)
+    store.put(one)
+    kept = store.attach(one, b"br", DerivedBody(b"12345", is_final=True))
+    assert kept.derived == {b"br": None}
+
+
+def test_a_response_that_got_a_coding_meanwhile_is_still_the_one_to_replace_or_drop() -> None:
+    store = MemoryStore(LARGE, LARGE)
+    one = stored()
+    store.put(one)
+    store.attach(one, b"br", made := DerivedBody(b"x", is_final=True))
+    fresher = stored(lifetime=600)
+    assert store.replace(one, fresher)
+    kept = store.latest(one.body_id)
+    assert (kept.derived, kept.freshness.lifetime) == ({b"br": made}, 600)
+    other = stored(body=b"other")
+    assert store.replace(kept, other)
+    assert store.latest(other.body_id) is other
+    store.attach(other, b"br", made)
+    assert store.drop(other)
+    assert store.objects == 0
