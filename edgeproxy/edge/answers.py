@@ -7,13 +7,13 @@ the synchronous hit and by everything that waits.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgeproxy.cache.stored import StoredResponse
 from edgeproxy.edge.collapse import Arriving
-from edgeproxy.edge.deliver import Labels, live_section, range_of, respond, view_of
+from edgeproxy.edge.deliver import Labels, live_section, range_of, respond
 from edgeproxy.edge.growing import Reader
 from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.representation import Representation
 from edgeproxy.edge.response_fields import CorsSections
+from edgeproxy.edge.view import View
 from edgeproxy.errors import UpstreamError
 from edgeproxy.http.messages import FieldSection, Request, Response, first
 from edgeproxy.http.upstream import Content, OriginResponse
@@ -28,12 +28,11 @@ class Answers:
     pop: str
     cors: CorsSections
 
-    def hit(self, request: Request, route: Route, stored: StoredResponse, now: float) -> Response:
+    def hit(self, request: Request, route: Route, view: View, now: float) -> Response:
         """Answer with a fresh stored response."""
-        view = view_of(stored, route)
         if not view.live_from <= now < view.live_until:
             view.refresh(route, now, self.pop)
-        return self._from_view(request, route, stored, view.live, "hit")
+        return self._from_view(request, route, view, view.live, "hit")
 
     def with_cors(self, request: Request, route: Route, plain: Response) -> Response:
         """Return a plain hit as the request's origin may read it."""
@@ -56,7 +55,7 @@ class Answers:
         self,
         request: Request,
         route: Route,
-        stored: StoredResponse,
+        view: View,
         now: float,
         *,
         outcome: str,
@@ -64,25 +63,26 @@ class Answers:
         proxy_status: bytes | None = None,
     ) -> Response:
         """Answer with a stored response about which there is more to say than `hit`."""
-        view = view_of(stored, route)
-        live = live_section(view.representation, member, age=stored.current_age(now))
+        live = live_section(view.representation, member, age=view.stored.current_age(now))
         if proxy_status is not None:
             live = FieldSection([*live.fields, (b"proxy-status", proxy_status)])
-        return self._from_view(request, route, stored, live, outcome)
+        return self._from_view(request, route, view, live, outcome)
+
+    def arrived(
+        self, request: Request, route: Route, view: View, *, outcome: str, member: bytes
+    ) -> Response:
+        """Answer with what has just been stored for this very request."""
+        live = live_section(view.representation, member, age=view.representation.age)
+        return self._from_view(request, route, view, live, outcome)
 
     def _from_view(
-        self,
-        request: Request,
-        route: Route,
-        stored: StoredResponse,
-        live: FieldSection,
-        outcome: str,
+        self, request: Request, route: Route, view: View, live: FieldSection, outcome: str
     ) -> Response:
         return respond(
             request,
-            view_of(stored, route).representation,
-            stored.body,
-            length=len(stored.body),
+            view.representation,
+            view.body,
+            length=len(view.body),
             tail=self._tail(request, route, live),
             labels=_labels(route, outcome),
         )

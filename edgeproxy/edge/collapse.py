@@ -23,6 +23,7 @@ from cachetools import TTLCache
 from edgeproxy.cache.stored import StoredResponse, Vary
 from edgeproxy.edge.growing import GrowingBody, Reader
 from edgeproxy.edge.hints import Hints
+from edgeproxy.edge.recoding import Recodings
 from edgeproxy.edge.representation import Representation
 from edgeproxy.errors import UpstreamError
 from edgeproxy.http.messages import Interim
@@ -34,7 +35,8 @@ _log = logging.getLogger(__name__)
 class Arriving:
     """A response that may be shared by requests with the same selecting values, and stored.
 
-    `will_be_stored` is False for an error that must not take the place of something good.
+    `will_be_stored` is False for an error that must not take the place of something good;
+    `recodings` is None where Accept-Encoding decides nothing.
     """
 
     representation: Representation
@@ -42,6 +44,7 @@ class Arriving:
     vary: Vary
     may_be_shared: bool
     will_be_stored: bool = True
+    recodings: Recodings | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,7 +151,6 @@ class Flights:
         uncacheable_keys_max: int,
         monotonic: Callable[[], float],
     ) -> None:
-        self.growing_bytes = 0  # content that arrives and is kept, of all fills
         self._fills_max = fills_max
         self._tasks: set[asyncio.Task[None]] = set()
         self._by_key: dict[bytes, dict[Vary | Flight | None, Flight]] = {}

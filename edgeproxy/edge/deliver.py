@@ -3,23 +3,19 @@
 Evaluates preconditions and Range (RFC 9110 sections 13 and 14) and chooses among 200, 206, 304, 412
 and 416; HEAD gets the fields of GET. Fetches and stores nothing. Preconditions count only where the
 answer would be a 200 (section 13.2.1).
-
-A stored response remembers how it looks under its rule in `StoredResponse.memo`: a `View`, whose
-live fields are made once a second. All plain hits of that second get the very same `Response`:
-nothing may change a response once it is made.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
+from edgeproxy.cache.codings import Offer, fields_in, offer_of
 from edgeproxy.cache.stored import StoredResponse
 from edgeproxy.edge.growing import Reader
 from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.representation import Representation
 from edgeproxy.edge.response_fields import compose
-from edgeproxy.edge.sites import Rule
-from edgeproxy.http import cache_status
+from edgeproxy.http.codings import IDENTITY
 from edgeproxy.http.conditionals import Precondition, evaluate, if_range_holds
 from edgeproxy.http.fields import list_members, parse_delta_seconds
 from edgeproxy.http.messages import Field, Fields, FieldSection, Request, Response, combined
@@ -30,6 +26,7 @@ _PRECONDITIONS = frozenset(
     {b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since"}
 )
 _BEFORE_CHANGES = frozenset({b"if-match", b"if-unmodified-since"})
+_AS_IT_CAME = Offer(IDENTITY, (IDENTITY,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +38,15 @@ class Labels:
     rule: str
 
 
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """The coding to represent a response in: one of `offer`; `is_final` as in `DerivedBody`."""
+
+    offer: Offer
+    coding: bytes
+    is_final: bool = True
+
+
 def represent(
     route: Route,
     status: int,
@@ -49,9 +55,20 @@ def represent(
     length: int | None,
     may_be_shared: bool,
     generated: Fields = (),
+    coded: Coded | None = None,
 ) -> Representation:
-    """Return the representation of a response under its route's rule."""
-    composed = compose(route, status, fields, may_be_shared=may_be_shared, generated=generated)
+    """Return the representation of a response under its route's rule.
+
+    `generated` are fields that the origin left out; without `coded` it is represented as it came.
+    """
+    lines = (*fields, *_missing(generated, fields))
+    if coded is None:
+        varies = offer(route, status, lines, length=length).is_negotiable
+        is_final = True
+    else:
+        varies, is_final = coded.offer.is_negotiable, coded.is_final
+        lines = fields_in(coded.coding, lines, own=coded.offer.own, is_final=is_final)
+    composed = compose(route, status, lines, may_be_shared=may_be_shared, varies_by_coding=varies)
     if may_be_shared and status == 200:
         # Ranges are cut here, whatever the origin itself can do.
         composed = [line for line in composed if line[0] != b"accept-ranges"]
@@ -62,7 +79,31 @@ def represent(
         length=None if status == 204 else length,
         cache_status=combined(fields, b"cache-status") or b"",
         age=_age_on_arrival(fields),
+        is_final=is_final,
     )
+
+
+def _missing(generated: Fields, fields: Fields) -> Iterable[Field]:
+    names = {name for name, _ in fields}
+    return (line for line in generated if line[0] not in names)
+
+
+def offer(
+    route: Route,
+    status: int,
+    fields: Iterable[Field],
+    *,
+    length: int | None,
+    refused: Collection[bytes] = (),
+) -> Offer:
+    """Return in which codings a response can be had under its route's rule.
+
+    A rule that negotiates none hands everything on as it came.
+    """
+    codings = route.rule.codings
+    if not codings:
+        return _AS_IT_CAME
+    return offer_of(status, fields, codings=codings, length=length, refused=refused)
 
 
 def _age_on_arrival(fields: Fields) -> int | None:
@@ -79,116 +120,6 @@ def live_section(
     status = b"%s, %s" % (upstream, member) if upstream else member
     fields: list[Field] = [] if age is None else [(b"age", b"%d" % int(age))]
     return FieldSection([*fields, (b"cache-status", status)])
-
-
-class View:
-    """How one stored response looks on the wire under one rule.
-
-    `response` and `head_response` are the plain hits between `live_from` and `live_until`, a span
-    that ends when Age ticks or the response turns stale, whatever comes first: one comparison
-    tells a caller both. `unchanged` answers revalidations in that span.
-    """
-
-    __slots__ = (
-        "_stored",
-        "_unchanged",
-        "head_response",
-        "live",
-        "live_from",
-        "live_until",
-        "representation",
-        "response",
-        "rule",
-    )
-
-    def __init__(self, stored: StoredResponse, route: Route) -> None:
-        self._stored = stored
-        self.rule: Rule = route.rule
-        self.representation = represent(
-            route,
-            stored.status,
-            stored.fields,
-            length=len(stored.body),
-            may_be_shared=True,
-            generated=generated_fields(stored),
-        )
-        self.live = FieldSection(())
-        self.live_from = self.live_until = 0.0
-        self.response = Response(stored.status, ())
-        self.head_response = self.response
-        self._unchanged: Response | None = None
-
-    def refresh(self, route: Route, now: float, pop: str) -> bool:
-        """Make the live fields for `now`; returns False if the response is not fresh then."""
-        stored = self._stored
-        if now >= stored.fresh_until:
-            return False
-        age = stored.current_age(now)
-        seconds = int(age)
-        member = cache_status.member(pop, hit=True, ttl=stored.seconds_left(now))
-        self.live = live_section(self.representation, member, age=seconds)
-        self.live_from = now
-        self.live_until = min(now + (seconds + 1 - age), stored.fresh_until)
-        sections = (self.representation.whole, self.live)
-        labels = {"outcome": "hit", "site": route.site.name, "rule": route.rule.id}
-        self.response = Response(stored.status, sections, stored.body, **labels)
-        self.head_response = Response(stored.status, sections, b"", **labels)
-        self._unchanged = None
-        return True
-
-    def unchanged(self, method: bytes, conditions: list[Field]) -> Response | None:
-        """Return the 304 for a read with these If-None-Match and If-Modified-Since, None if not.
-
-        Exactly our own validator is known without any parsing.
-        """
-        made = self.representation
-        if made.status != 200 or not (
-            _names_exactly(conditions, made) or _is_unmodified(method, conditions, made)
-        ):
-            return None
-        response = self._unchanged
-        if response is None:
-            response = self._unchanged = Response(
-                304,
-                (made.bare, self.live),
-                outcome=self.response.outcome,
-                site=self.response.site,
-                rule=self.response.rule,
-            )
-        return response
-
-
-def _is_unmodified(method: bytes, conditions: list[Field], made: Representation) -> bool:
-    verdict = evaluate(
-        method, conditions, etag=made.etag, last_modified=made.last_modified, date=made.date
-    )
-    return verdict is Precondition.NOT_MODIFIED
-
-
-def _names_exactly(conditions: Iterable[Field], made: Representation) -> bool:
-    tag = since = None
-    for name, value in conditions:
-        if name == b"if-none-match":
-            if tag is not None:
-                return False
-            tag = value
-        elif name == b"if-modified-since":
-            if since is not None:
-                return False
-            since = value
-    if tag is not None:
-        return tag == made.etag
-    return since is not None and since == made.last_modified
-
-
-def view_of(stored: StoredResponse, route: Route) -> View:
-    """Return the remembered view of a stored response, or make it."""
-    memo = stored.memo
-    if isinstance(memo, View) and memo.rule is route.rule:
-        return memo
-    view = View(stored, route)
-    stored.memo = view
-    return view
 
 
 def generated_fields(stored: StoredResponse) -> Fields:
@@ -238,6 +169,8 @@ def select(
     value = range_of(request)
     if length is None or value is None:
         return Precondition.PASS
+    if not representation.is_final and any(name == b"if-range" for name, _ in request.fields):
+        return Precondition.PASS  # the part that the client has may be of other bytes
     if not if_range_holds(request.fields, etag=etag, last_modified=last_modified, date=date):
         return Precondition.PASS
     resolved = resolve_range(value, length)

@@ -37,26 +37,30 @@ _NEVER = frozenset(
 _NEVER_PREFIX = b"x-forwarded-"
 # Read or written by the next hop's client whatever a rule lists: RFC 8586 forbids to drop it.
 _ALWAYS = frozenset({b"cdn-loop"})
-# What makes an answer one client's: dropped from the questions of caching rules. Without
-# Accept-Encoding the origin answers unencoded; CORS is computed at delivery, without Origin.
+# What makes an answer one client's: dropped from the questions of caching rules. Which codings
+# are asked for is the rule's to say; CORS is computed at delivery, without Origin.
 _PERSONAL = frozenset({b"cookie", b"accept-encoding", b"origin", b"authorization"})
 
 
 def question(request: Request, route: Route) -> Request:
     """Return the request that the cache decides on, selects by and sends.
 
-    It is a GET of the whole, without preconditions, for the forwarded target; under a caching rule
-    it holds nothing personal and only what the rule forwards. It is asked in the site's name: the
-    authority as this client wrote it (a port, capitals, an alias) is no part of the key, so the
-    next hop must not hear it in Forwarded either.
+    It is a GET of the whole, without preconditions, for the forwarded target, in any coding that
+    the rule negotiates; under a caching rule it holds nothing personal and only what the rule
+    forwards. It is asked in the site's name: the authority as this client wrote it (a port,
+    capitals, an alias) is no part of the key, so the next hop must not hear it in Forwarded either.
     """
     dropped = _ABOUT_A_PART
     if route.is_managed:
         dropped = _ABOUT_A_PART | _PERSONAL
     elif route.site.cors is not None:
         dropped = _ABOUT_A_PART | {b"origin"}
-    allowed = route.rule.forward_fields
-    fields = [line for line in _forwardable(request, allowed) if line[0] not in dropped]
+    rule = route.rule
+    if rule.codings:
+        dropped |= {b"accept-encoding"}
+    fields = [line for line in _forwardable(request, rule.forward_fields) if line[0] not in dropped]
+    if rule.codings:
+        fields.append((b"accept-encoding", b", ".join(rule.codings)))
     return Request(
         b"GET",
         route.target,

@@ -29,14 +29,19 @@ from edgeproxy.cache.storing import (
 from edgeproxy.cache.validation import carry_over, conditional_fields, freshen, select_for_304
 from edgeproxy.cache.vary import nominated, selecting_values
 from edgeproxy.clock import Clock
+from edgeproxy.coding.decoders import DECODABLE
+from edgeproxy.edge.coder import Coder
 from edgeproxy.edge.collapse import Arriving, Confirmed, Flight, Flights, Private, Unavailable
-from edgeproxy.edge.deliver import generated_fields, represent
+from edgeproxy.edge.deliver import generated_fields, offer, represent
 from edgeproxy.edge.fetch import never_asks, outbound
 from edgeproxy.edge.generations import Generations
-from edgeproxy.edge.growing import GrowingBody
+from edgeproxy.edge.growing import GrowingBody, Hold, Room
+from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.question import Question
+from edgeproxy.edge.recoding import Arrival, Recodings
 from edgeproxy.edge.settings import EdgeSettings
 from edgeproxy.errors import UpstreamError
+from edgeproxy.http.codings import IDENTITY, coding_of
 from edgeproxy.http.messages import Field, Fields, first
 from edgeproxy.http.upstream import OriginResponse
 from edgeproxy.observe.counters import Counters
@@ -53,6 +58,8 @@ class Filler:
     counters: Counters
     clock: Clock
     settings: EdgeSettings
+    coder: Coder
+    room: Room
 
     async def fill(self, question: Question, flight: Flight) -> None:
         """Ask, tell the flight what came, and store it where that is allowed."""
@@ -167,11 +174,7 @@ class Filler:
             return DoNotStore("unproven-end")
         if (response.content_length or 0) > self._keep_bytes_max(question):
             return DoNotStore("too-large")
-        coding = first(response.fields, b"content-encoding")
-        if question.route.is_managed and coding is not None and coding.lower() != b"identity":
-            # No coding was asked for, so no client can be told apart from another by what it takes.
-            return DoNotStore("coded")
-        return verdict
+        return DoNotStore("coded") if _is_coded_otherwise(question.route, response) else verdict
 
     def _keep_bytes_max(self, question: Question) -> int:
         return min(question.route.rule.cache.body_bytes_max, self.store.object_bytes_max)
@@ -241,7 +244,7 @@ class Filler:
 
         def announce() -> None:
             if not keeping.flight.is_announced:
-                keeping.flight.announce(keeping.arriving(body))
+                keeping.flight.announce(keeping.arriving(body, self))
 
         if not keeping.lacks_etag(self.settings.settle_bytes_max):
             announce()
@@ -256,7 +259,7 @@ class Filler:
 
     async def _grow(self, keeping: "_Keeping", body: GrowingBody) -> None:
         flight, response = keeping.flight, keeping.response
-        digest, held = hashlib.sha256(), _Held(self.flights, self.settings.growing_bytes_max)
+        digest, held = hashlib.sha256(), Hold(self.room)
         try:
             async for chunk in response.body:
                 digest.update(chunk)
@@ -281,14 +284,14 @@ class Filler:
             held.release()
         body.finish()
         if body.is_keeping:
-            keeping.stored = self._commit(keeping, body.content(), digest.digest())
+            keeping.settle(self._commit(keeping, body.content(), digest.digest()))
         self.flights.release(flight)
 
     def _outgrown(self, flight: Flight) -> None:
         self.flights.release(flight)
         self.flights.remember_uncacheable(flight.key)
 
-    def _commit(self, keeping: "_Keeping", content: bytes, digest: bytes) -> StoredResponse | None:
+    def _commit(self, keeping: "_Keeping", content: bytes, digest: bytes) -> StoredResponse:
         """Store what is whole, unless something overtook it; returns what was made of it."""
         new = keeping.make(content, digest)
         if not self._may_commit(keeping.flight, keeping.generation):
@@ -305,30 +308,6 @@ class Filler:
         return new
 
 
-class _Held:
-    """What one fill adds to the content that all of them keep while it grows."""
-
-    __slots__ = ("_flights", "_maximum", "_size")
-
-    def __init__(self, flights: Flights, maximum: int) -> None:
-        self._flights = flights
-        self._maximum = maximum
-        self._size = 0
-
-    def take(self, size: int) -> bool:
-        """Add so much; returns False where there is no room for it."""
-        if self._flights.growing_bytes + size > self._maximum:
-            return False
-        self._flights.growing_bytes += size
-        self._size += size
-        return True
-
-    def release(self) -> None:
-        """Give everything back: it is stored, or kept no more."""
-        self._flights.growing_bytes -= self._size
-        self._size = 0
-
-
 @dataclass(slots=True, eq=False)
 class _Keeping:
     """A response on its way into the store; `stored` once it is whole."""
@@ -339,6 +318,7 @@ class _Keeping:
     freshness: Freshness
     generation: int
     stored: StoredResponse | None = None
+    recodings: Recodings | None = None
 
     def lacks_etag(self, bytes_max: int) -> bool:
         """Whether an ETag is to be made, of content so small that it is worth to wait for it."""
@@ -354,7 +334,36 @@ class _Keeping:
     def fields(self) -> Fields:
         return with_date(fields_to_store(self.response.fields), self.response.response_time)
 
-    def arriving(self, body: GrowingBody) -> Arriving:
+    def settle(self, stored: StoredResponse) -> None:
+        """The content is whole."""
+        self.stored = stored
+        if self.recodings is not None:
+            self.recodings.settle(stored)
+
+    def _recodings(
+        self, filler: Filler, fields: Fields, generated: Fields, keep_bytes_max: int
+    ) -> Recodings | None:
+        route, response = self.question.route, self.response
+        length = response.content_length
+        offered = offer(route, response.status, fields, length=length)
+        if not offered.is_negotiable:
+            return None
+        arrival = Arrival(
+            route=route,
+            status=response.status,
+            fields=fields,
+            generated=generated,
+            offer=offered,
+            keep_bytes_max=keep_bytes_max,
+            window_bytes=filler.settings.stream_window_bytes,
+            room=filler.room,
+        )
+        self.recodings = Recodings(filler.coder, arrival)
+        if self.stored is not None:
+            self.recodings.settle(self.stored)
+        return self.recodings
+
+    def arriving(self, body: GrowingBody, filler: Filler) -> Arriving:
         """Return the announcement: what is known now."""
         question, response, fields = self.question, self.response, self.fields
         stale = question.selected
@@ -380,6 +389,7 @@ class _Keeping:
             selecting_values(names, question.asked.fields),
             may_be_shared=is_shareable(self.freshness),
             will_be_stored=stale is None or may_replace(stale, response.status),
+            recodings=self._recodings(filler, fields, generated, body.keep_bytes_max),
         )
 
     def make(self, content: bytes, digest: bytes) -> StoredResponse:
@@ -420,6 +430,18 @@ def may_be_public(verdict: Store | DoNotStore) -> bool:
         "unproven-end",
         "coded",
     }
+
+
+def _is_coded_otherwise(route: Route, response: OriginResponse) -> bool:
+    """Tell whether the response came in a coding that was not asked for in the cache's name.
+
+    Then nobody knows which clients take it. Where the client's own Accept-Encoding went to the
+    origin, Vary says it.
+    """
+    rule, coding = route.rule, coding_of(response.fields)
+    if coding == IDENTITY or not (route.is_managed or rule.codings):
+        return False
+    return not rule.codings or coding not in DECODABLE
 
 
 def _mark_vary(stored: StoredResponse, question: Question) -> None:

@@ -8,7 +8,7 @@ one client, or `UpstreamError`, which the handler turns into 502, 503 or 504.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import assert_never
 
@@ -28,11 +28,14 @@ from edgeproxy.edge.collapse import (
 )
 from edgeproxy.edge.deliver import range_of, represent
 from edgeproxy.edge.fill import Filler, is_shareable, may_be_public
+from edgeproxy.edge.growing import Reader
 from edgeproxy.edge.lookup import Lookup, Route, SiteRoutes
 from edgeproxy.edge.question import Question
-from edgeproxy.errors import UpstreamError
+from edgeproxy.edge.recoding import Recoded
+from edgeproxy.errors import DownstreamError, UpstreamError
 from edgeproxy.http import cache_status, proxy_status
-from edgeproxy.http.messages import Request, Response
+from edgeproxy.http.codings import IDENTITY, coding_of, negotiate
+from edgeproxy.http.messages import Request, Response, combined
 from edgeproxy.http.upstream import OriginResponse
 
 OUTCOME_OF = {
@@ -90,7 +93,7 @@ class Forwarder:
     ) -> Response:
         flights = self.filler.flights
         if flights.is_full:
-            return self._overloaded(request, question)
+            return await self._overloaded(request, question)
         flight = flights.lead(
             question.route.key,
             partial(self.filler.fill, question),
@@ -110,17 +113,16 @@ class Forwarder:
         route, reason = question.route, question.reason
         match announcement:
             case Arriving():
-                member = self._member(fwd=reason, stored=announcement.will_be_stored)
-                return await self.answers.arriving(
+                return await self._arriving(
                     request,
-                    route,
+                    question,
                     announcement,
                     flight.take(),
                     outcome=OUTCOME_OF[reason],
-                    member=member,
+                    member=self._member(fwd=reason, stored=announcement.will_be_stored),
                 )
             case Private():
-                if _asks_otherwise(request, announcement):
+                if _asks_otherwise(request, route, announcement):
                     flight.leave()
                     return await self._alone(request, question, announcement.reason)
                 representation = announcement.representation
@@ -134,7 +136,7 @@ class Forwarder:
                     member=self._member(fwd=reason, detail=announcement.reason),
                 )
             case Confirmed(stored):
-                return self._revalidated(request, question, stored, is_collapsed=False)
+                return await self._revalidated(request, question, stored, is_collapsed=False)
             case Unavailable():
                 return await self._unavailable(request, question, announcement, is_collapsed=False)
             case never:
@@ -160,7 +162,7 @@ class Forwarder:
             case Confirmed(stored):
                 if is_shareable(stored.freshness) and question.selects(stored.vary):
                     filler.counters.coalesced += 1
-                    return self._revalidated(request, question, stored, is_collapsed=True)
+                    return await self._revalidated(request, question, stored, is_collapsed=True)
                 return await self._lead(request, question, is_solitary=True)
             case Unavailable():
                 return await self._unavailable(request, question, announcement, is_collapsed=True)
@@ -182,9 +184,9 @@ class Forwarder:
         if not arriving.body.is_keeping:
             return await self._alone(request, question, "too-large")
         self.filler.counters.coalesced += 1
-        return await self.answers.arriving(
+        return await self._arriving(
             request,
-            question.route,
+            question,
             arriving,
             arriving.body.read(),
             outcome="collapsed",
@@ -193,13 +195,52 @@ class Forwarder:
 
     # --- what both can end in ---
 
-    def _revalidated(
+    async def _arriving(
+        self,
+        request: Request,
+        question: Question,
+        arriving: Arriving,
+        reader: Reader,
+        *,
+        outcome: str,
+        member: bytes,
+    ) -> Response:
+        """Answer from growing content, in the coding that the request is to get."""
+        route, recodings = question.route, arriving.recodings
+        if recodings is not None:
+            try:
+                coding = recodings.choose(combined(request.fields, b"accept-encoding"))
+            except DownstreamError:
+                reader.close()
+                raise
+            if coding is None:
+                reader.close()
+                return await self._alone(request, question, "coding")
+            if coding != recodings.own and recodings.stored is not None:
+                reader.close()
+                view = await self.filler.coder.view(request, route, recodings.stored)
+                if view is None:
+                    return await self._alone(request, question, "coding")
+                return self.answers.arrived(request, route, view, outcome=outcome, member=member)
+            if coding != recodings.own:
+                recoded = recodings.read(coding, reader)
+                if recoded is None:
+                    return await self._alone(request, question, "too-large")
+                arriving, reader = _recoded(arriving, *recoded)
+        return await self.answers.arriving(
+            request, route, arriving, reader, outcome=outcome, member=member
+        )
+
+    async def _revalidated(
         self, request: Request, question: Question, stored: StoredResponse, *, is_collapsed: bool
     ) -> Response:
+        view = await self.filler.coder.view(request, question.route, stored)
+        if view is None:
+            return await self._alone(request, question, "coding")
         return self.answers.stored(
             request,
             question.route,
-            stored,
+            view,
             self.filler.clock.now(),
             outcome="hit_revalidated",
             member=self._member(fwd=question.reason, fwd_status=304, collapsed=is_collapsed),
@@ -209,7 +250,7 @@ class Forwarder:
         self, request: Request, question: Question, told: Unavailable, *, is_collapsed: bool
     ) -> Response:
         """Answer with what is stale if it may serve, else pass the failure on."""
-        stale = self._stale(request, question, told, is_collapsed=is_collapsed)
+        stale = await self._stale(request, question, told, is_collapsed=is_collapsed)
         if stale is not None:
             return stale
         if told.error is None:
@@ -217,18 +258,21 @@ class Forwarder:
             return await self._alone(request, question, None)
         raise _for(question, told.error)
 
-    def _stale(
+    async def _stale(
         self, request: Request, question: Question, told: Unavailable, *, is_collapsed: bool
     ) -> Response | None:
         stale, now = question.selected, self.filler.clock.now()
         if stale is None or not may_serve_stale_on_error(stale, now):
+            return None
+        view = await self.filler.coder.view(request, question.route, stale)
+        if view is None:
             return None
         self.filler.counters.stale_served["error"] += 1
         error = told.error
         return self.answers.stored(
             request,
             question.route,
-            stale,
+            view,
             now,
             outcome="hit_stale",
             member=self._member(
@@ -244,10 +288,10 @@ class Forwarder:
     def _proxy_status(self, error: UpstreamError) -> bytes:
         return proxy_status.member(self.answers.pop, error=error.word)
 
-    def _overloaded(self, request: Request, question: Question) -> Response:
+    async def _overloaded(self, request: Request, question: Question) -> Response:
         self.filler.counters.fills_refused += 1
         error = UpstreamError("connection_limit_reached", 503, "too many fills")
-        stale = self._stale(request, question, Unavailable(error), is_collapsed=False)
+        stale = await self._stale(request, question, Unavailable(error), is_collapsed=False)
         if stale is None:
             raise error
         return stale
@@ -275,14 +319,14 @@ class Forwarder:
                 asked=question.asked,
             )
         except UpstreamError as error:
-            stale = self._stale(request, question, Unavailable(error), is_collapsed=False)
+            stale = await self._stale(request, question, Unavailable(error), is_collapsed=False)
             if stale is None:
                 raise _for(question, error) from error
             return stale
         if response.status not in STALE_IF_ERROR_STATUSES:
             return response
         told = Unavailable(None, response.status)
-        stale = self._stale(request, question, told, is_collapsed=False)
+        stale = await self._stale(request, question, told, is_collapsed=False)
         if stale is None:
             return response
         if isinstance(response.body, Passing):
@@ -371,14 +415,26 @@ def _is_for_the_asker_alone(question: Question) -> bool:
     )
 
 
-def _asks_otherwise(request: Request, private: Private) -> bool:
+def _recoded(arriving: Arriving, recoded: Recoded, reader: Reader) -> tuple[Arriving, Reader]:
+    representation, body = recoded.representation, recoded.body
+    return replace(arriving, representation=representation, body=body), reader
+
+
+def _asks_otherwise(request: Request, route: Route, private: Private) -> bool:
     """Tell whether the client's own request would be answered better than the cache's question.
 
-    A part of what is too large to keep, and any coding of what came in one without being asked.
+    A part of what is too large to keep, and a coding that came unasked or because the cache asked
+    for it, where this client may not know it.
     """
     if private.reason == "coded":
         return True
-    return private.reason in {"too-large", "unproven-end"} and range_of(request) is not None
+    if private.reason in {"too-large", "unproven-end"} and range_of(request) is not None:
+        return True
+    coding = coding_of(private.representation.fields)
+    if coding == IDENTITY or not (route.is_managed or route.rule.codings):
+        return False
+    accepted = combined(request.fields, b"accept-encoding") or b""
+    return negotiate(accepted, [coding]) is None
 
 
 def _may_be_public(

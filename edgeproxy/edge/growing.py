@@ -31,6 +31,39 @@ def _nobody() -> None:
     """Whom a body that has ended tells of being abandoned."""
 
 
+class Room:
+    """The bytes that all growing bodies of a worker may keep together, in `maximum` bytes."""
+
+    __slots__ = ("maximum", "used")
+
+    def __init__(self, maximum: int) -> None:
+        self.maximum = maximum
+        self.used = 0
+
+
+class Hold:
+    """What one growing body takes of a `Room`, until it is stored or kept no more."""
+
+    __slots__ = ("_room", "_size")
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._size = 0
+
+    def take(self, size: int) -> bool:
+        """Take so much more; returns False where there is no room for it."""
+        if self._room.used + size > self._room.maximum:
+            return False
+        self._room.used += size
+        self._size += size
+        return True
+
+    def release(self) -> None:
+        """Give everything back."""
+        self._room.used -= self._size
+        self._size = 0
+
+
 class GrowingBody:
     """One writer's side, and the place where readers come from."""
 
@@ -179,6 +212,11 @@ class Reader:
         self._last: int | None = None
         self.position = 0
         self.taken = 0
+
+    @property
+    def has_all_that_came(self) -> bool:
+        """Everything that has arrived is read, and more is to come."""
+        return self.position == self._body.length and not self._body.is_complete
 
     def only(self, first: int, last: int) -> "Reader":
         """Narrow to the bytes from `first` to `last`, both inclusive; before the first read."""

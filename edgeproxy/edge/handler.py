@@ -25,20 +25,23 @@ from edgeproxy.clock import Clock
 from edgeproxy.edge import fetch
 from edgeproxy.edge.admission import ALLOW, admit, admit_to, max_forwards
 from edgeproxy.edge.answers import Answers
+from edgeproxy.edge.coder import Coder
 from edgeproxy.edge.collapse import Flights
-from edgeproxy.edge.deliver import View, range_of, view_of
+from edgeproxy.edge.deliver import range_of
 from edgeproxy.edge.fill import Filler
 from edgeproxy.edge.forward import OUTCOME_OF, Forwarder
 from edgeproxy.edge.generations import Generations
+from edgeproxy.edge.growing import Room
 from edgeproxy.edge.lookup import Lookup, Route, SiteRoutes
 from edgeproxy.edge.question import Question
 from edgeproxy.edge.response_fields import CorsSections, preflight_fields
 from edgeproxy.edge.settings import EdgeSettings
 from edgeproxy.edge.sites import Sites
 from edgeproxy.edge.synthetic import Refusal, no_content, synthetic, upstream_failed
+from edgeproxy.edge.view import View, view_of
 from edgeproxy.errors import DownstreamError, UpstreamError
 from edgeproxy.http import cache_status
-from edgeproxy.http.messages import Request, Response, first
+from edgeproxy.http.messages import Request, Response, combined, first
 from edgeproxy.observe.access_log import AccessLog, Line
 from edgeproxy.observe.counters import Counters
 from edgeproxy.store.memory import MemoryStore
@@ -62,6 +65,8 @@ _PARTICULAR = frozenset(
         b"range",
     }
 )
+# Beside them what chooses among the codings of a stored response.
+_NOTED = _PARTICULAR | {b"accept-encoding"}
 # Those of them that change more than CORS, and those that only some policies listen to.
 _SHAPING = _PARTICULAR - {b"authorization", b"cache-control", b"origin", b"pragma"}
 _DIRECTIVES = frozenset({b"cache-control", b"pragma"})
@@ -108,6 +113,7 @@ class Edge:
             uncacheable_keys_max=settings.uncacheable_keys_max,
             monotonic=clock.monotonic,
         )
+        self._coder = Coder(store, counters)
         filler = Filler(
             store=store,
             flights=self._flights,
@@ -115,6 +121,8 @@ class Edge:
             counters=counters,
             clock=clock,
             settings=settings,
+            coder=self._coder,
+            room=Room(settings.growing_bytes_max),
         )
         self._forwarder = Forwarder(filler=filler, answers=self._answers, lookup=self._lookup)
 
@@ -133,26 +141,38 @@ class Edge:
         candidates = self._candidates(route.key, now)
         if not candidates or request.body is not None:
             return None
-        for name, _ in request.fields:
-            if name in _PARTICULAR:
-                return self._particular_hit(request, route, candidates, now)
+        accepted = None
+        for name, value in request.fields:
+            if name in _NOTED:
+                if name != b"accept-encoding" or accepted is not None:
+                    return self._particular_hit(request, route, candidates, now)
+                accepted = value
         stored = candidates[0]
         if len(candidates) > 1 or not stored.is_vary_free:
             return self._particular_hit(request, route, candidates, now)
-        return self._plain_hit(request.method, route, stored, now)
+        view = self._live_view(route, stored, accepted, now)
+        if view is None:
+            return None
+        if request.method == b"GET":
+            return view.response
+        return view.head_response if request.method == b"HEAD" else None
 
-    def _plain_hit(
-        self, method: bytes, route: Route, stored: StoredResponse, now: float
-    ) -> Response | None:
+    def _live_view(
+        self, route: Route, stored: StoredResponse, accepted: bytes | None, now: float
+    ) -> View | None:
+        """Return how it looks now to who sends that Accept-Encoding, None if it takes a wait."""
         view = stored.memo
         if not isinstance(view, View) or view.rule is not route.rule:
             view = view_of(stored, route)
+        if accepted is not None and view.codings is not None:
+            found = view.codings.accepting(accepted)
+            if found is None:
+                return None
+            view = found
         # One comparison for both: the same second as the last hit, and still fresh.
         if not view.live_from <= now < view.live_until and not view.refresh(route, now, self._pop):
             return None
-        if method == b"GET":
-            return view.response
-        return view.head_response if method == b"HEAD" else None
+        return view
 
     def _particular_hit(
         self, request: Request, route: Route, candidates: Sequence[StoredResponse], now: float
@@ -172,15 +192,17 @@ class Edge:
             if not isinstance(decision, Reuse):
                 return None
             stored = decision.stored
-        plain = self._plain_hit(request.method, route, stored, now)
-        if plain is None:
+        accepted = combined(request.fields, b"accept-encoding")
+        view = self._live_view(route, stored, accepted, now)
+        if view is None:
             return None
+        plain = view.head_response if request.method == b"HEAD" else view.response
         if names.isdisjoint(_SHAPING):
             return self._answers.with_cors(request, route, plain)
         if names <= _REVALIDATING:
-            unchanged = view_of(stored, route).unchanged(request.method, particular)
+            unchanged = view.unchanged(request.method, particular)
             return self._answers.with_cors(request, route, unchanged or plain)
-        return self._answers.hit(request, route, stored, now)
+        return self._answers.hit(request, route, view, now)
 
     # --- the asynchronous entrance ---
 
@@ -246,10 +268,16 @@ class Edge:
         decision = decide(asked, candidates, now, policy=policy)
         match decision:
             case Reuse(stored):
-                return self._answers.hit(request, route, stored, now)
+                view = await self._coder.view(request, route, stored)
+                if view is None:
+                    return await self._in_no_coding_here(request, route, asked)
+                return self._answers.hit(request, route, view, now)
             case ReuseWhileValidating(stored):
                 self._forwarder.refresh(Question(route, asked, "stale", candidates, stored))
-                return self._stale_meanwhile(request, route, stored, now)
+                view = await self._coder.view(request, route, stored)
+                if view is None:
+                    return await self._in_no_coding_here(request, route, asked)
+                return self._stale_meanwhile(request, route, view, now)
             case Forward(reason, stored):
                 if policy.honours_request_directives and wants_only_stored(request):
                     return self._refused(request, Refusal(504, "only-if-cached"))
@@ -260,17 +288,22 @@ class Edge:
             case never:
                 assert_never(never)
 
-    def _stale_meanwhile(
-        self, request: Request, route: Route, stored: StoredResponse, now: float
-    ) -> Response:
+    async def _in_no_coding_here(self, request: Request, route: Route, asked: Request) -> Response:
+        """Let the origin answer a client that takes no coding that the stored response has."""
+        question = Question(route, asked, "vary-miss")
+        return await self._forwarder.apart(
+            request, question, outcome=OUTCOME_OF["vary-miss"], detail="coding"
+        )
+
+    def _stale_meanwhile(self, request: Request, route: Route, view: View, now: float) -> Response:
         self._counters.stale_served["while-revalidate"] += 1
         member = cache_status.member(
             self._pop,
             hit=True,
-            ttl=stored.seconds_left(now),
+            ttl=view.stored.seconds_left(now),
             detail="stale-while-revalidate",
         )
-        return self._answers.stored(request, route, stored, now, outcome="hit_stale", member=member)
+        return self._answers.stored(request, route, view, now, outcome="hit_stale", member=member)
 
     def _refused(self, request: Request, refusal: Refusal, *, outcome: str = "denied") -> Response:
         self._counters.refusals[refusal.reason] += 1
@@ -318,6 +351,7 @@ class Edge:
     async def aclose(self) -> None:
         """Stop the fills; whoever reads from one gets an error."""
         await self._flights.aclose()
+        await self._coder.aclose()
 
 
 def _bypasses(request: Request, route: Route) -> str | None:

@@ -35,6 +35,7 @@ class Representation:
         "date",
         "etag",
         "fields",
+        "is_final",
         "last_modified",
         "length",
         "status",
@@ -48,12 +49,15 @@ class Representation:
         length: int | None,
         cache_status: bytes = b"",
         age: int | None = None,
+        is_final: bool = True,
     ) -> None:
         self.status = status
         self.fields = tuple(fields)
         self.length = length
         # How old it was on arrival, if a cache nearer to the origin said so.
         self.age = age
+        # Whether these bytes stay, or a better coding of them is to come under the same tag.
+        self.is_final = is_final
         # What caches nearer to the origin said; ours goes behind it (RFC 9211 section 2).
         self.cache_status = cache_status
         self.etag = first(self.fields, b"etag")

@@ -1,12 +1,11 @@
 """The fields of a response as clients see them, computed at delivery in a fixed, written order.
 
-1. the origin's end-to-end fields, without those that only we can state (`_OURS`) and, where the
+1. the response's end-to-end fields, without those that only we can state (`_OURS`) and, where the
    site has a CORS list, without the origin's own Access-Control-*;
-2. Date, ETag and Last-Modified where the origin sent none and we have them;
-3. the rule's Cache-Control for browsers, with Expires and Pragma gone, and only on a 200 that may
+2. the rule's Cache-Control for browsers, with Expires and Pragma gone, and only on a 200 that may
    be shared: an error or a private answer never gets a year in a browser;
-4. the site's `remove`, the site's `set`, the rule's `remove`, the rule's `set`;
-5. Strict-Transport-Security on https, `Vary: Origin`.
+3. the site's `remove`, the site's `set`, the rule's `remove`, the rule's `set`;
+4. Strict-Transport-Security on https, `Vary: Origin` and `Vary: Accept-Encoding`.
 
 Must not read a stored response's age or the time: what changes between two deliveries (Age,
 Cache-Status, Access-Control-Allow-Origin) is in sections of its own. RFC 9110 section 6.6.1, RFC
@@ -18,7 +17,7 @@ from collections.abc import Iterable
 from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.sites import CorsPolicy
 from edgeproxy.http.fields import list_members
-from edgeproxy.http.messages import Field, Fields, FieldSection
+from edgeproxy.http.messages import Field, FieldSection
 
 # Age and Cache-Status are live, the length belongs to the framing, the rest is about the
 # connection to us and not to the origin.
@@ -40,17 +39,15 @@ def compose(
     fields: Iterable[Field],
     *,
     may_be_shared: bool,
-    generated: Fields = (),
+    varies_by_coding: bool = False,
 ) -> list[Field]:
-    """Return the static fields of a response; `generated` are those the origin left out."""
+    """Return the static fields of a response, in the coding that it is sent in."""
     site, rule = route.site, route.rule
     composed = [
         line
         for line in fields
         if line[0] not in _OURS and not (site.cors is not None and line[0].startswith(_CORS_PREFIX))
     ]
-    for line in generated:
-        _add_if_missing(composed, line)
     if rule.browser_cache_control is not None and may_be_shared and status == 200:
         _remove(composed, frozenset({b"cache-control", b"expires", b"pragma"}))
         composed.append((b"cache-control", rule.browser_cache_control))
@@ -62,14 +59,13 @@ def compose(
         composed += put
     if site.hsts is not None and route.scheme == b"https":
         composed.append((b"strict-transport-security", site.hsts))
+    # Vary stands on every response that another request might get otherwise: a cache behind us
+    # would else hand it on to a page of another origin, or to a client of another coding.
+    if varies_by_coding:
+        _vary_by(composed, b"Accept-Encoding")
     if site.cors is not None:
-        _vary_by_origin(composed)
+        _vary_by(composed, b"Origin")
     return composed
-
-
-def _add_if_missing(fields: list[Field], line: Field) -> None:
-    if all(name != line[0] for name, _ in fields):
-        fields.append(line)
 
 
 def _remove(fields: list[Field], names: frozenset[bytes]) -> None:
@@ -77,12 +73,10 @@ def _remove(fields: list[Field], names: frozenset[bytes]) -> None:
         fields[:] = [line for line in fields if line[0] not in names]
 
 
-def _vary_by_origin(fields: list[Field]) -> None:
-    # On every response of the site, also to requests without Origin: a browser's own cache would
-    # else hand a response without Access-Control-Allow-Origin to a later cross-origin fetch.
-    nominated = list_members(value for name, value in fields if name == b"vary")
-    if not any(member.lower() in {b"origin", b"*"} for member in nominated):
-        fields.append((b"vary", b"Origin"))
+def _vary_by(fields: list[Field], name: bytes) -> None:
+    nominated = list_members(value for present, value in fields if present == b"vary")
+    if not any(member.lower() in {name.lower(), b"*"} for member in nominated):
+        fields.append((b"vary", name))
 
 
 class CorsSections:

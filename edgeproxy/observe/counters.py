@@ -19,6 +19,9 @@ class Counters:
         "body_bytes",
         "broken_exchanges",
         "coalesced",
+        "coding_failures",
+        "codings",
+        "codings_refused",
         "discarded_fills",
         "exchanges",
         "fills_refused",
@@ -36,6 +39,9 @@ class Counters:
         self.origin_requests = 0
         self.origin_errors: Counter[str] = Counter()
         self.coalesced = 0
+        self.codings: Counter[str] = Counter()  # `identity br fast`: from, to, level
+        self.codings_refused = 0
+        self.coding_failures = 0
         self.hits_for_miss = 0
         self.stale_served: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
@@ -69,6 +75,9 @@ class Counters:
             "origin_requests": self.origin_requests,
             "origin_errors": dict(self.origin_errors),
             "coalesced": self.coalesced,
+            "codings": dict(self.codings),
+            "codings_refused": self.codings_refused,
+            "coding_failures": self.coding_failures,
             "hits_for_miss": self.hits_for_miss,
             "stale_served": dict(self.stale_served),
             "refusals": dict(self.refusals),

@@ -9,6 +9,7 @@ from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.representation import Representation
 from edgeproxy.edge.response_fields import CorsSections
 from edgeproxy.edge.sites import CorsPolicy
+from edgeproxy.edge.view import view_of
 from edgeproxy.errors import UpstreamError
 from edgeproxy.http.messages import combined
 from edgeproxy.http.upstream import OriginResponse
@@ -29,9 +30,10 @@ def route_of(pop: Pop) -> Route:
 def test_a_hit_refreshes_its_live_fields_only_when_they_are_over() -> None:
     pop, kept = make_pop(), stored()
     route = route_of(pop)
-    first = ANSWERS.hit(pop.request(), route, kept, NOW)
-    again = ANSWERS.hit(pop.request(), route, kept, NOW + 0.5)
-    later = ANSWERS.hit(pop.request(), route, kept, NOW + 1.5)
+    view = view_of(kept, route)
+    first = ANSWERS.hit(pop.request(), route, view, NOW)
+    again = ANSWERS.hit(pop.request(), route, view, NOW + 0.5)
+    later = ANSWERS.hit(pop.request(), route, view, NOW + 1.5)
     assert first.sections[-1] is again.sections[-1] is not later.sections[-1]
     assert combined(later.fields, b"age") == b"1"
     assert (later.outcome, later.site) == ("hit", HOST)
@@ -51,7 +53,7 @@ def test_permission_comes_behind_a_plain_hit(
 ) -> None:
     pop, kept = make_pop(cors=cors), stored()
     route = route_of(pop)
-    plain = ANSWERS.hit(pop.request(), route, kept, NOW)
+    plain = ANSWERS.hit(pop.request(), route, view_of(kept, route), NOW)
     response = ANSWERS.with_cors(pop.request(**asked), route, plain)
     assert (response is not plain) is is_allowed
     allowed = combined(response.fields, b"access-control-allow-origin")
@@ -61,10 +63,11 @@ def test_permission_comes_behind_a_plain_hit(
 
 def test_more_to_say_of_a_stored_response() -> None:
     pop, kept = make_pop(cors=CORS), stored()
+    route = route_of(pop)
     response = ANSWERS.stored(
         pop.request(**ALLOWED),
-        route_of(pop),
-        kept,
+        route,
+        view_of(kept, route),
         NOW + 100,
         outcome="hit_stale",
         member=b"fra1; fwd=stale",
@@ -74,6 +77,18 @@ def test_more_to_say_of_a_stored_response() -> None:
     assert combined(response.fields, b"cache-status") == b"fra1; fwd=stale"
     assert combined(response.fields, b"proxy-status") == b"fra1; error=dns_error"
     assert combined(response.fields, b"access-control-allow-origin") == b"https://a.example"
+
+
+def test_what_has_just_arrived_says_no_age_of_its_own() -> None:
+    pop, kept = make_pop(), stored(response_time=NOW - 30)
+    route = route_of(pop)
+    member = b"fra1; fwd=uri-miss; stored"
+    response = ANSWERS.arrived(
+        pop.request(), route, view_of(kept, route), outcome="miss", member=member
+    )
+    assert (response.body, response.outcome) == (b"body", "miss")
+    assert combined(response.fields, b"age") is None
+    assert combined(response.fields, b"cache-status") == member
 
 
 def arriving(length: int | None) -> Arriving:

@@ -168,7 +168,7 @@ async def test_what_all_fills_keep_is_bounded_and_the_rest_passes_through() -> N
 
     until.open()
     assert (await first).body == b"12345678"
-    assert pop.edge._flights.growing_bytes == 0
+    assert pop.edge._forwarder.filler.room.used == 0
     pop.clock.advance(60)
     assert (await pop.get("/a")).body == b"abcdefgh"
     assert pop.store.objects == 2
@@ -178,7 +178,7 @@ async def test_what_all_fills_keep_is_bounded_and_the_rest_passes_through() -> N
 async def test_what_breaks_off_makes_room(pop: Pop) -> None:
     pop.origin.on("GET", "/a").reply(200, [b"a", b"b"], cache_control="max-age=60").cut(1)
     assert (await pop.get("/a")).failure is not None
-    assert pop.edge._flights.growing_bytes == 0
+    assert pop.edge._forwarder.filler.room.used == 0
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,18 @@ def test_what_only_the_edge_can_say_is_dropped(name: bytes) -> None:
     assert composed(make_pop(), [(name, b"x")]) == []
 
 
-def test_generated_fields_fill_gaps_only() -> None:
-    generated = ((b"etag", b'"generated"'), (b"date", b"generated"))
-    fields = composed(make_pop(), [(b"date", b"received")], generated=generated)
-    assert fields == [(b"date", b"received"), (b"etag", b'"generated"')]
+@pytest.mark.parametrize(
+    ("vary", "expected"),
+    [
+        ([], [b"Accept-Encoding"]),
+        ([b"Accept"], [b"Accept", b"Accept-Encoding"]),
+        ([b"Accept, accept-encoding"], [b"Accept, accept-encoding"]),
+        ([b"*"], [b"*"]),
+    ],
+)
+def test_what_is_negotiated_says_so_once(vary: list[bytes], expected: list[bytes]) -> None:
+    fields = composed(make_pop(), [(b"vary", value) for value in vary], varies_by_coding=True)
+    assert fields == [(b"vary", value) for value in expected]
 
 
 @pytest.mark.parametrize(
