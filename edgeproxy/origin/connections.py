@@ -24,6 +24,7 @@ from aiohttp.http_parser import RawResponseMessage
 from aiohttp.streams import StreamReader
 
 from edgeproxy.errors import UpstreamError
+from edgeproxy.http.fields import parse_content_length
 from edgeproxy.http.messages import FieldSection
 from edgeproxy.origin.asides import Asides
 from edgeproxy.origin.faults import fault
@@ -48,6 +49,7 @@ class OriginConnection(ResponseHandler):
         self._settings = settings
         self._is_expecting = False
         self._content: StreamReader | None = None
+        self._left: int | None = None
         self._heads = HeadCutter(settings.response_section_bytes_max)
         self._heads_parsed = 0
         self.asides = Asides()
@@ -82,6 +84,7 @@ class OriginConnection(ResponseHandler):
         """Begin an exchange: aiohttp calls this right before a request is written."""
         self._is_expecting = True
         self._content = None
+        self._left = None
         self._heads = HeadCutter(self._settings.response_section_bytes_max)
         self._heads_parsed = 0
         self.asides = Asides()
@@ -96,7 +99,7 @@ class OriginConnection(ResponseHandler):
             elif data and self._content is None:
                 position = self._take_head(data, position)
             else:
-                super().data_received(data[position:] if position else data)
+                self._take_content(data[position:] if position else data)
                 position = len(data)
             if position >= len(data) or self.fault is not None or self.exception() is not None:
                 break
@@ -114,6 +117,7 @@ class OriginConnection(ResponseHandler):
             self._end(fault("http_protocol_error", "an interim response in HTTP/1.0"))
         else:
             self._content = content
+            self._left = _length(message)
             self.asides.interim = None  # an idle connection must not keep who asked last
         if self.fault is None:
             super().feed_data(data, size)
@@ -150,6 +154,21 @@ class OriginConnection(ResponseHandler):
             self._end(fault("http_protocol_error", "a head that is none"))
         return end
 
+    def _take_content(self, data: bytes) -> None:
+        """Give aiohttp content, and none of what comes behind its length (RFC 9112 section 6.3).
+
+        The response is whole then, whatever its origin meant; the connection is not used again.
+        """
+        left, is_surplus = self._left, False
+        if left is not None:
+            data, is_surplus = data[:left], len(data) > left
+            self._left = left - len(data)
+        if is_surplus:
+            self.force_close()  # before the content's end, which would give it back to the pool
+        super().data_received(data)
+        if is_surplus and self.transport is not None:
+            self.transport.abort()
+
     def _pass_on(self, message: RawResponseMessage) -> None:
         """Hand an interim response to whoever listens; 100 was for us, who never asked for it."""
         if self._heads_parsed > INFORMATIONAL_MAX:
@@ -178,6 +197,17 @@ class OriginConnection(ResponseHandler):
         error = self.exception()
         if error is not None and self._content is not None and not self._content.is_eof():
             self._content.set_exception(error)
+
+
+def _length(message: RawResponseMessage) -> int | None:
+    """Return the length that frames the content, None where something else does, or who knows."""
+    if message.chunked:
+        return None
+    values = [value for name, value in message.raw_headers if name.lower() == b"content-length"]
+    try:
+        return parse_content_length(values)
+    except ValueError:
+        return None  # `inbound` refuses it
 
 
 class OriginConnector(aiohttp.TCPConnector):

@@ -117,6 +117,18 @@ async def test_octet_by_octet_it_is_no_better(origin, client, vector):
     await origin.connections_closed()
 
 
+@pytest.mark.parametrize("extra", [b"x", b"\r\n\r\n", b"\x00" * 9, b"HTTP/1.1 200 OK\r\n"])
+@pytest.mark.parametrize("at", [1, 20, 38, 39])
+async def test_octets_behind_the_length_take_nothing_from_the_response(origin, client, extra, at):
+    whole = OK + b"content-length: 2\r\n\r\nhi"
+    assert len(whole) == 40
+    route = origin.on("GET", "/")
+    route.raw(whole[:at], whole[at:] + extra)
+    for connections in (1, 2):
+        assert await content_of(await client.fetch(outbound())) == b"hi"
+        assert origin.connections == connections
+
+
 async def fetched_or_blamed(client, request):
     """Fetch; stray octets in the same segment may end it at once, which is as good."""
     try:
