@@ -12,8 +12,9 @@ Who wins, from the strongest:
    rule states hold too, even where the origin said `must-revalidate`, `proxy-revalidate` or
    `s-maxage`: those guard the lifetime that was replaced. A window that the rule does not state
    stays shut by them.
-3. The origin's own words: CDN-Cache-Control, else s-maxage, max-age, Expires; its stale windows go
-   before the policy's, and its `must-revalidate`, `proxy-revalidate` and `s-maxage` shut both.
+3. The origin's own words: what it addresses to caches like us (`targeted`), else s-maxage, max-age,
+   Expires; its stale windows go before the policy's, and its `must-revalidate`, `proxy-revalidate`
+   and `s-maxage` shut both. An Age that says nothing leaves none of that lifetime.
 4. `default_lifetime`, which counts from the arrival too, and the policy's windows, where the
    origin is silent.
 5. The heuristic of section 4.2.2.
@@ -29,11 +30,11 @@ from edgeproxy.cache.policy import (
     HEURISTIC_SECONDS_MAX,
     CachePolicy,
 )
+from edgeproxy.cache.targeted import ruling_directives
 from edgeproxy.http.dates import parse_date
-from edgeproxy.http.directives import Directives, parse_cache_control
+from edgeproxy.http.directives import Directives
 from edgeproxy.http.fields import DELTA_SECONDS_MAX, OWS, parse_delta_seconds
 from edgeproxy.http.messages import Field, Fields, first
-from edgeproxy.http.structured import Item, Token, parse_dictionary
 
 HEURISTIC_STATUSES = frozenset({200, 203, 204, 300, 301, 308, 404, 410})
 """Statuses that may get a lifetime nobody stated (RFC 9110 section 15.1).
@@ -56,8 +57,8 @@ _STALE_FORBIDDEN_BY = (b"must-revalidate", b"proxy-revalidate", b"s-maxage")
 class Freshness:
     """How long a response may be reused, and on whose word.
 
-    `source` is rule, negative, cdn-cache-control, s-maxage, max-age, expires, default, heuristic
-    or none. `counts_from_arrival`: it is the operator's, so the age on arrival is not deducted.
+    `source` is rule, negative, targeted, s-maxage, max-age, expires, default, heuristic or none.
+    `counts_from_arrival`: it is the operator's, so the age on arrival is not deducted.
     `must_revalidate`: never stale (both windows are 0). `always_validate`: never without
     asking first. The windows count in seconds from the moment it became stale.
     """
@@ -69,23 +70,6 @@ class Freshness:
     always_validate: bool = False
     stale_while_revalidate: int = 0
     stale_if_error: int = 0
-
-
-def ruling_directives(fields: Iterable[Field]) -> tuple[Directives, bool]:
-    """Return the directives that count for this cache, and whether they are targeted.
-
-    A valid, non-empty CDN-Cache-Control replaces Cache-Control and Expires (RFC 9213 section 2.2).
-    """
-    targeted: list[bytes] = []
-    general: list[bytes] = []
-    for name, value in fields:
-        if name == b"cdn-cache-control":
-            targeted.append(value)
-        elif name == b"cache-control":
-            general.append(value)
-    if targeted and (members := parse_dictionary(targeted)):
-        return Directives(tuple((k.encode(), _argument(v)) for k, v in members.items())), True
-    return parse_cache_control(general), False
 
 
 def freshness_of(
@@ -100,8 +84,10 @@ def freshness_of(
     )
     if status >= 400 and status not in GONE_STATUSES:
         lifetime = min(lifetime, ERROR_SECONDS_MAX)
-    is_rule = policy.edge_lifetime is not None
-    basis = Freshness(lifetime, source, counts_from_arrival=is_rule or source == "default")
+    is_operators = policy.edge_lifetime is not None or source == "default"
+    if not (is_operators or _is_age_plain(lines)):
+        lifetime = 0
+    basis = Freshness(lifetime, source, counts_from_arrival=is_operators)
     if _must_always_validate(directives):
         return replace(basis, always_validate=True)
     if status >= 400:
@@ -128,30 +114,13 @@ def fresh_until(freshness: Freshness, *, response_time: float, initial_age: floa
     return response_time + freshness.lifetime - counted
 
 
-def _argument(member: object) -> bytes | None:
-    """Map a dictionary member to a directive's argument; of a wrong type, to one that is broken."""
-    value = member.value if isinstance(member, Item) else member
-    if value is True:
-        return None
-    if isinstance(value, bool):
-        return b""
-    if isinstance(value, int):
-        return b"%d" % value
-    if isinstance(value, Token):
-        return value.encode()
-    if isinstance(value, str):
-        # A String where an Integer belongs must not pass for one (RFC 9213 section 2.1).
-        return value.encode() if not value.isdecimal() else b""
-    return b""
-
-
 def _explicit_lifetime(
     directives: Directives, lines: Fields, response_time: float, *, is_targeted: bool
 ) -> tuple[int, str] | None:
     """Return what the origin says (RFC 9111 section 4.2.1); a shared cache hears s-maxage first."""
     for name in (b"s-maxage", b"max-age"):
         if (seconds := directives.seconds(name)) is not None:
-            return seconds, "cdn-cache-control" if is_targeted else name.decode()
+            return seconds, "targeted" if is_targeted else name.decode()
     expires = [value for name, value in lines if name == b"expires"]
     if is_targeted or not expires:
         return None
@@ -241,3 +210,19 @@ def _age_value(lines: Fields) -> int:
     if age is None:
         return 0
     return parse_delta_seconds(age.partition(b",")[0].strip(OWS)) or 0
+
+
+def _is_age_plain(lines: Fields) -> bool:
+    """Tell whether Age leaves no doubt how much of the origin's lifetime is left.
+
+    Section 5.1 lets a cache go by the first member of a list, and overlook what is no number
+    (SHOULD). We do so for the age that we state, and for the lifetime where one sender wrote a
+    list. Where Age came several times, or was joined in the customary way by somebody to whom it
+    did, two caches contradict each other, and garbage hides what a cache knew: then it is stale.
+    """
+    values = [value for name, value in lines if name == b"age"]
+    if not values:
+        return True
+    if len(values) > 1 or b", " in values[0]:
+        return False
+    return parse_delta_seconds(values[0].partition(b",")[0].strip(OWS)) is not None

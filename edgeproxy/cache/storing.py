@@ -14,10 +14,10 @@ from edgeproxy.cache.freshness import (
     RULED_STATUSES,
     Freshness,
     freshness_of,
-    ruling_directives,
 )
 from edgeproxy.cache.policy import CachePolicy
 from edgeproxy.cache.stored import StoredResponse
+from edgeproxy.cache.targeted import ruling_directives
 from edgeproxy.cache.vary import nominated
 from edgeproxy.http.directives import Directives, parse_cache_control
 from edgeproxy.http.fields import parse_content_length

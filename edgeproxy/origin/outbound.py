@@ -4,13 +4,15 @@ Pure: from the downstream request and the settings to the octets on the wire. Th
 the cache key was made of and is never rewritten (RFC 9110 section 7.7); Host is configured, never
 the client's (section 7.2); nothing is invented, no User-Agent and no Accept.
 
-We add Via (RFC 9110 section 7.6.3), CDN-Loop (RFC 8586) and Forwarded (RFC 7239), and drop what a
-client says in Forwarded and X-Forwarded-*: nobody has vouched for it.
+We add Via (RFC 9110 section 7.6.3), CDN-Loop (RFC 8586), Forwarded (RFC 7239) and, so that the
+origin may address us in Surrogate-Control, Surrogate-Capability; we drop what a client says in
+Forwarded and X-Forwarded-*: nobody has vouched for it.
 """
 
 import re
 from ipaddress import IPv6Address, ip_address
 
+from edgeproxy.cache.targeted import SURROGATE
 from edgeproxy.http.fields import is_field_value, is_token
 from edgeproxy.http.hop_by_hop import end_to_end
 from edgeproxy.http.messages import Field
@@ -19,11 +21,21 @@ from edgeproxy.origin.faults import fault
 
 # Ours to write, or answered by us (Expect), or an unvouched claim about the client.
 _DROPPED = frozenset(
-    {b"host", b"content-length", b"transfer-encoding", b"expect", b"forwarded", b"x-real-ip"}
+    {
+        b"host",
+        b"content-length",
+        b"transfer-encoding",
+        b"expect",
+        b"forwarded",
+        b"surrogate-capability",
+        b"x-real-ip",
+    }
 )
 _DROPPED_PREFIX = b"x-forwarded-"
 _TARGET = re.compile(rb"[\x21-\x7e]+")
 _NOT_OBFUSCATED = re.compile(r"[^A-Za-z0-9._-]")
+# The name is the product's and not this point's: what is addressed to one may be cached by all.
+_SURROGATE_CAPABILITY = (b"surrogate-capability", b'%b="Surrogate/1.0"' % SURROGATE)
 _CONTENT_EXPECTED = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
@@ -40,6 +52,7 @@ def request_head(request: OutboundRequest, *, host: str, identifier: str) -> byt
         (b"via", _via(request.protocol, identifier)),
         (b"cdn-loop", identifier.encode("ascii")),
         (b"forwarded", forwarded(request, identifier)),
+        _SURROGATE_CAPABILITY,
         *_framing(request),
     ]
     if not (is_token(request.method) and _TARGET.fullmatch(request.target)):

@@ -302,9 +302,13 @@ async def test_21_nothing_in_a_request_chooses_the_upstream(pop: Pop, target: st
 
 
 async def test_22_a_garbage_age_is_no_age(transparent: Pop) -> None:
-    transparent.origin.on("GET", "/a").reply(200, b"x", cache_control="max-age=60", age="1_0")
+    """It is neither believed nor passed on; what it hides counts against the origin's lifetime."""
+    route = transparent.origin.on("GET", "/a")
+    route.reply(200, b"x", cache_control="max-age=60", age="1_0", etag='"1"')
+    route.reply(304, cache_control="max-age=60", age="0", etag='"1"')
     assert (await transparent.get()).field("age") is None
-    assert (await transparent.get()).field("age") == "0"
+    again = await transparent.get()
+    assert (again.field("age"), again.body, transparent.origin.requests) == ("0", b"x", 2)
 
 
 @pytest.mark.parametrize("value", ["200-maybe", "100-continue, x"])

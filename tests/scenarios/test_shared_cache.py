@@ -21,6 +21,10 @@ def cdn(value: str) -> tuple[str, str]:
     return ("cdn-cache-control", value)
 
 
+def surrogate(value: str) -> tuple[str, str]:
+    return ("surrogate-control", value)
+
+
 DATED = ("date", At(0))
 
 FRESHNESS = [
@@ -85,15 +89,18 @@ AGE = [
     Row("9111 4.2.3", "a Date to come", [cc("max-age=60"), ("date", At(58))], REUSED),
     Row("9111 4.2.3", "the larger one", [cc("max-age=60"), ("date", At(-58)), ("age", "1")], False),
     Row("9111 4.2.3", "with Expires", [("expires", At(60)), DATED, ("age", "58")], ASKED_AGAIN),
-    Row("9111 5.1", "no number", [cc("max-age=60"), ("age", "abc")], REUSED),
-    Row("9111 5.1", "a negative number", [cc("max-age=60"), ("age", "-7200")], REUSED),
-    Row("9111 5.1", "a fraction", [cc("max-age=60"), ("age", "7200.0")], REUSED),
+    Row("9111 5.1", "no number", [cc("max-age=60"), ("age", "abc")], ASKED_AGAIN),
+    Row("9111 5.1", "a negative number", [cc("max-age=60"), ("age", "-7200")], ASKED_AGAIN),
+    Row("9111 5.1", "a fraction", [cc("max-age=60"), ("age", "7200.0")], ASKED_AGAIN),
+    Row("9111 5.1", "a parameter", [cc("max-age=60"), ("age", "0;foo=bar")], ASKED_AGAIN),
     Row("9111 5.1", "2^31", [cc("max-age=60"), ("age", "2147483648")], ASKED_AGAIN),
     Row("9111 5.1", "beyond it", [cc("max-age=60"), ("age", "9" * 30)], ASKED_AGAIN),
     Row("9111 5.1", "the first of a list, old", [cc("max-age=60"), ("age", "72, 0")], False),
-    Row("9111 5.1", "the first of a list, young", [cc("max-age=60"), ("age", "0, 72")], REUSED),
-    Row("9111 5.1", "the first line, old", [cc("max-age=60"), ("age", "72"), ("age", "0")], False),
-    Row("9111 5.1", "the first line, young", [cc("max-age=60"), ("age", "0"), ("age", "72")], True),
+    Row("9111 5.1", "the first of a list, young", [cc("max-age=60"), ("age", "0,72")], REUSED),
+    Row("9111 5.1", "joined lines", [cc("max-age=60"), ("age", "0, 72")], ASKED_AGAIN),
+    Row("9111 5.1", "two lines, old", [cc("max-age=60"), ("age", "72"), ("age", "0")], False),
+    Row("9111 5.1", "two lines, young", [cc("max-age=60"), ("age", "0"), ("age", "72")], False),
+    Row("9111 5.1", "twice the same", [cc("max-age=60"), ("age", "0"), ("age", "0")], False),
 ]
 
 DATES = [
@@ -137,7 +144,18 @@ TARGETED = [
     Row("9213 2.1", "broken, the other way", [cdn("max-age=1, &&&"), cc("max-age=60")], REUSED),
     Row("9213 2.1", "another type", [cdn('max-age="60"'), cc("no-store")], ASKED_AGAIN),
     Row("9213 2.1", "no key", [cdn("MaX-aGe=60"), cc("no-store")], ASKED_AGAIN),
-    Row("9213 2.2", "not our target", [("surrogate-control", "max-age=60")], ASKED_AGAIN),
+    Row("9213 2.2", "not our target", [("other-cache-control", "max-age=60")], ASKED_AGAIN),
+    Row("9213 2.2", "the second of our targets", [surrogate("max-age=60")], REUSED),
+    Row("9213 2.2", "over no-store", [surrogate("max-age=60"), cc("no-store")], REUSED),
+    Row("9213 2.2", "over max-age", [surrogate("max-age=1"), cc("max-age=60")], ASKED_AGAIN),
+    Row("9213 2.2", "over Expires", [surrogate("max-age=0"), ("expires", At(60))], ASKED_AGAIN),
+    Row("9213 2.2", "no-store in it", [surrogate("no-store"), cc("max-age=60")], ASKED_AGAIN),
+    Row("9213 2.2", "behind the first", [surrogate("no-store"), cdn("max-age=60")], REUSED),
+    Row("9213 2.2", "where the first is broken", [surrogate("max-age=60"), cdn("&")], REUSED),
+    Row("9213 2.2", "to us by name", [surrogate("no-store, max-age=9;edgeproxy")], ASKED_AGAIN),
+    Row("9213 2.2", "to another surrogate", [surrogate("max-age=60;you")], ASKED_AGAIN),
+    Row("9213 2.2", "to us and another", [surrogate("max-age=1;you, max-age=60;edgeproxy")], True),
+    Row("9213 2.2", "not about caching", [surrogate('content="ESI/1.0"'), cc("max-age=60")], True),
 ]
 
 MODIFIED = ("last-modified", At(-1000))

@@ -7,7 +7,6 @@ from edgeproxy.cache.freshness import (
     corrected_initial_age,
     fresh_until,
     freshness_of,
-    ruling_directives,
 )
 from edgeproxy.cache.policy import (
     ERROR_SECONDS_MAX,
@@ -58,7 +57,7 @@ def test_contradictory_expires_is_expired():
 def test_targeted_directives_replace_the_general_ones():
     assert lifetime(
         cdn_cache_control="max-age=600", cache_control="no-store, max-age=1", expires="0"
-    ) == (600, "cdn-cache-control")
+    ) == (600, "targeted")
     found = fresh(cdn_cache_control="max-age=600", cache_control="no-cache, must-revalidate")
     assert not found.always_validate
     assert not found.must_revalidate
@@ -77,20 +76,8 @@ def test_an_invalid_or_empty_targeted_field_is_ignored(value):
 def test_a_targeted_lifetime_of_another_type_is_stale(value):
     assert lifetime(cdn_cache_control=f"max-age={value}", cache_control="max-age=60") == (
         0,
-        "cdn-cache-control",
+        "targeted",
     )
-
-
-def test_targeted_arguments_are_those_of_directives():
-    directives, is_targeted = ruling_directives(
-        lines(cdn_cache_control='no-cache="a, b", private=c, x;y=1, z=?0')
-    )
-    assert is_targeted
-    assert directives.names(b"no-cache") == (b"a", b"b")
-    assert directives.names(b"private") == (b"c",)
-    assert directives.arguments(b"x") == (None,)
-    assert directives.arguments(b"z") == (b"",)
-    assert lifetime(cdn_cache_control="max-age=99999999999") == (2**31, "cdn-cache-control")
 
 
 def test_heuristic_freshness_is_a_tenth_and_at_most_a_day():
@@ -258,6 +245,30 @@ def test_the_age_on_arrival():
 )
 def test_age_as_received(value, seconds):
     assert age(age=value) == seconds
+
+
+@pytest.mark.parametrize("value", [[], "5", " 7 ", "0,7200", "5,x"])
+def test_an_age_that_leaves_no_doubt(value):
+    assert lifetime(cache_control="max-age=60", age=value) == (60, "max-age")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["0", "0"],
+        ["0", "7200"],
+        "0, 0",
+        "0, 7200",
+        *("abc", "-5", "+5", "1_0", "5.0", "5;a=1", "", ",5"),
+    ],
+)
+def test_an_age_in_doubt_leaves_nothing_of_the_origins_lifetime(value):
+    assert lifetime(cache_control="max-age=60", age=value) == (0, "max-age")
+    assert lifetime(cdn_cache_control="max-age=60", age=value) == (0, "targeted")
+    assert lifetime(last_modified=date(-1000), age=value) == (0, "heuristic")
+    # An operator's lifetime begins with the arrival: nothing is to be deducted from it.
+    assert lifetime(policy=RULE, age=value) == (30, "rule")
+    assert lifetime(policy=CachePolicy(default_lifetime=9), age=value) == (9, "default")
 
 
 def test_the_moment_it_turns_stale():

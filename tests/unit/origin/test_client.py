@@ -70,7 +70,8 @@ async def test_what_is_really_sent(origin, client):
         b"host: origin.test\r\n"
         b"b: 1\r\naccept-encoding: br\r\nb: caf\xe9\r\na: \xc3\xa9\r\n"
         b"via: 2 edgeproxy\r\ncdn-loop: edgeproxy\r\n"
-        b"forwarded: for=192.0.2.7;by=_edgeproxy;host=widgets.example;proto=https\r\n\r\n"
+        b"forwarded: for=192.0.2.7;by=_edgeproxy;host=widgets.example;proto=https\r\n"
+        b'surrogate-capability: edgeproxy="Surrogate/1.0"\r\n\r\n'
     )
 
 

@@ -23,6 +23,7 @@ def test_the_whole_head_of_a_plain_request():
         b"via: 2 fra1\r\n"
         b"cdn-loop: fra1\r\n"
         b"forwarded: for=192.0.2.7;by=_fra1;host=widgets.example;proto=https\r\n"
+        b'surrogate-capability: edgeproxy="Surrogate/1.0"\r\n'
         b"\r\n"
     )
 
@@ -57,6 +58,7 @@ def test_what_a_client_claims_about_itself_is_dropped():
         (b"x-forwarded-for", b"1.1.1.1"),
         (b"x-forwarded-host", b"evil"),
         (b"x-real-ip", b"1.1.1.1"),
+        (b"surrogate-capability", b'evil="ESI/1.0"'),
     ]
     assert forwarded_fields([*claims, (b"x-forward", b"kept")]) == [(b"x-forward", b"kept")]
 
