@@ -18,7 +18,13 @@ from edgeproxy.http.messages import Field, Fields, first
 # What describes the stored bytes rather than the resource: Content-Length must not be updated
 # (section 3.2), the others would contradict a body that stays as it is.
 _NEVER_UPDATED = frozenset(
-    {b"content-length", b"content-encoding", b"content-range", b"content-digest"}
+    {
+        b"content-length",
+        b"content-encoding",
+        b"content-range",
+        b"content-digest",
+        b"content-md5",
+    }
 )
 # Age and Date of the old response say nothing of the new one.
 _NEVER_INHERITED = frozenset({b"age", b"date"})
