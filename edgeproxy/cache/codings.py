@@ -12,8 +12,8 @@ will replace has a weak tag; what says `no-transform` is had in its own coding o
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from edgeproxy.cache.freshness import ruling_directives
 from edgeproxy.cache.stored import DerivedBody, StoredResponse
+from edgeproxy.cache.targeted import ruling_directives
 from edgeproxy.http.codings import IDENTITY, coding_of, is_compressible, negotiate
 from edgeproxy.http.directives import parse_cache_control
 from edgeproxy.http.messages import Field, Fields, first
