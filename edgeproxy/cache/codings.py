@@ -18,8 +18,8 @@ from edgeproxy.http.codings import IDENTITY, coding_of, is_compressible, negotia
 from edgeproxy.http.directives import parse_cache_control
 from edgeproxy.http.messages import Field, Fields, first
 
-COMPRESSED_BYTES_MIN = 1024
-"""Below this a coding saves less than a packet, and costs its fields."""
+COMPRESSED_BYTES_MIN = 512
+"""Below this a coding saves next to nothing: content and fields fit into one packet anyway."""
 
 # They speak of bytes that are not sent any more (RFC 9530 section 2; Content-MD5 was RFC 1864).
 _OF_THE_OWN_BYTES = frozenset(

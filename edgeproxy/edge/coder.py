@@ -1,8 +1,8 @@
 """Stored responses in the coding that a client takes: made once, kept beside the body they are of.
 
 Runs encoders and decoders in threads and attaches what they make to the store; which coding a
-client gets is decided by `cache/codings`. A body is coded fast while its first client waits, and
-once more as small as it gets in a thread of low priority, which then takes its place.
+client gets is decided by `cache/codings`. A small body is coded as well as it gets at once; a larger
+one fast, while its first client waits, and once more in a thread of low priority.
 
 Invariants: one coding of one body is made at most once at a time, however many ask for it; what
 cannot be made, or would not be smaller, is remembered with the body and not tried again; at most
@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from edgeproxy.cache.codings import Offer, body_in, with_derived
 from edgeproxy.cache.stored import BodyId, DerivedBody, StoredResponse
+from edgeproxy.coding.encoders import Level
 from edgeproxy.coding.recode import Recoder, recode
 from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.view import View, view_of
@@ -40,6 +41,9 @@ CODINGS_MAX = 32
 
 WAIT_SECONDS = 20.0
 """How long a client waits for its coding; 16 MiB take a second or two."""
+
+BEST_AT_ONCE_BYTES_MAX = 8 * 1024
+"""Up to this size the best level takes some 20 ms at most, once: not worth to do it twice."""
 
 BEST_BYTES_MAX = 4 * 1024 * 1024
 """Brotli's best level takes some 2 seconds for a megabyte: larger bodies stay as they were made."""
@@ -157,9 +161,10 @@ class Coder:
         made = None
         source = body_to_code(stored)
         try:
-            self.count(source.coding, coding, "fast")
-            body = await self.in_thread(partial(_coded, source, coding, bytes_max))
-            made = DerivedBody(body, is_final=is_final(coding, len(body)))
+            level = _level(source)
+            self.count(source.coding, coding, level)
+            body = await self.in_thread(partial(_coded, source, coding, level, bytes_max))
+            made = DerivedBody(body, is_final=level == "best" or is_final(coding, len(source.body)))
         except CodingError as error:
             self.failed(stored.key, error)
         except Exception:  # noqa: BLE001 - a request must not wait for what will not come
@@ -246,9 +251,9 @@ def body_to_code(stored: StoredResponse) -> Source:
     )
 
 
-def is_final(coding: bytes, size: int) -> bool:
-    """Tell whether a body that was made fast will stay as it is."""
-    return coding == IDENTITY or size > BEST_BYTES_MAX
+def is_final(coding: bytes, source_bytes: int) -> bool:
+    """Tell whether a body that was made fast, of so many bytes, will stay as it is."""
+    return coding == IDENTITY or source_bytes > BEST_BYTES_MAX
 
 
 def check_acceptable(offer: Offer) -> None:
@@ -263,8 +268,13 @@ def check_acceptable(offer: Offer) -> None:
         raise DownstreamError(406, "not-acceptable")
 
 
-def _coded(source: Source, coding: bytes, bytes_max: int) -> bytes:
-    return recode(source.body, source.coding, coding, level="fast", bytes_max=bytes_max)
+def _level(source: Source) -> Level:
+    is_small = source.coding == IDENTITY and len(source.body) <= BEST_AT_ONCE_BYTES_MAX
+    return "best" if is_small else "fast"
+
+
+def _coded(source: Source, coding: bytes, level: Level, bytes_max: int) -> bytes:
+    return recode(source.body, source.coding, coding, level=level, bytes_max=bytes_max)
 
 
 def _is_smaller(coding: bytes, made: DerivedBody, stored: StoredResponse) -> bool:

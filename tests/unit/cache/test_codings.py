@@ -21,9 +21,9 @@ BR_TEXT = [*TEXT, (b"content-encoding", b"br")]
 @pytest.mark.parametrize(
     ("status", "fields", "length", "refused", "expected"),
     [
-        (200, TEXT, 1024, (), (*ALL, b"identity")),
+        (200, TEXT, 512, (), (*ALL, b"identity")),
         (200, TEXT, None, (), (*ALL, b"identity")),
-        (200, TEXT, 1023, (), (b"identity",)),
+        (200, TEXT, 511, (), (b"identity",)),
         (200, TEXT, 5000, (b"br", b"gzip"), (b"zstd", b"identity")),
         (404, TEXT, 5000, (), (b"identity",)),
         (200, lines(content_type="image/png"), 5000, (), (b"identity",)),
