@@ -1,8 +1,8 @@
 """Stored responses in the coding that a client takes: made once, kept beside the body they are of.
 
 Runs encoders and decoders in threads and attaches what they make to the store; which coding a
-client gets is decided by `cache/codings`. A small body is coded as well as it gets at once; a larger
-one fast, while its first client waits, and once more in a thread of low priority.
+client gets is decided by `cache/codings`. A small body is coded as well as it gets at once, a
+larger one fast, while its first client waits, and once more in a thread of low priority.
 
 Invariants: one coding of one body is made at most once at a time, however many ask for it; what
 cannot be made, or would not be smaller, is remembered with the body and not tried again; at most
