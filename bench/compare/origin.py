@@ -14,14 +14,33 @@ from aiohttp import web
 _SIZE = re.compile(r"/([0-9]{1,8})(?:\.js)?$")
 
 
+def noise(size: int) -> bytes:
+    """Return bytes that no coding makes smaller."""
+    return random.Random(size).randbytes(size)
+
+
+def text(size: int) -> bytes:
+    """Return something like a script, which a coding makes about a quarter of."""
+    source = random.Random(size)
+    words = ["".join(source.choices("abcdefghijklmnopqrstuvwxyz", k=5)) for _ in range(400)]
+    lines = []
+    length = 0
+    while length < size:
+        one, two, three = source.choices(words, k=3)
+        lines.append(f"function {one}({two}) {{ return {three}.{two}({source.random():.6f}); }}\n")
+        length += len(lines[-1])
+    return "".join(lines).encode()[:size]
+
+
 async def answer(request: web.Request) -> web.Response:
     """Answer with the number of bytes that the path names, the same ones every time."""
     match = _SIZE.search(request.path)
     if match is None:
         return web.Response(status=404)
     size = int(match[1])
+    make = text if "/text/" in request.path else noise
     return web.Response(
-        body=random.Random(size).randbytes(size),
+        body=make(size),
         headers={
             "Content-Type": "text/javascript",
             "Cache-Control": "public, max-age=31536000",
