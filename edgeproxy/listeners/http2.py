@@ -13,6 +13,7 @@ from typing import cast
 from edgeproxy.clock import Clock
 from edgeproxy.errors import ConnectionFault, EdgeError
 from edgeproxy.http.application import Application
+from edgeproxy.http.dates import format_date
 from edgeproxy.http.messages import Body, FieldSection, Request, Response
 from edgeproxy.listeners.http2_exchange import Exchange, RequestContent
 from edgeproxy.listeners.progress import Progress
@@ -193,7 +194,12 @@ class Http2Session:
 
     def on_too_large(self, stream: Stream) -> None:
         """Refuse a field section over the limits (RFC 6585 section 5)."""
-        block = encode_status(431) + encode_fields(((b"content-length", b"0"),))
+        fields = (
+            (b"date", format_date(int(self._now))),
+            (b"cache-control", b"no-store"),
+            (b"content-length", b"0"),
+        )
+        block = encode_status(431) + encode_fields(fields)
         self._sender.respond(stream, block, b"")
         self._h2.finished(stream)
 

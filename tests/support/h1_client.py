@@ -95,8 +95,9 @@ class H1Client:
         fields: Iterable[tuple[str, str]] = (),
         *,
         body: bytes = b"",
+        authority: str = "",
     ) -> None:
-        lines = [("host", self._authority), *fields]
+        lines = [("host", authority or self._authority), *fields]
         if body:
             lines.append(("content-length", str(len(body))))
         head = "".join(f"{name}: {value}\r\n" for name, value in lines)
