@@ -105,6 +105,12 @@ def asks_for_itself(request: Request, *, policy: CachePolicy) -> bool:
     return is_authorized or _forbids_storing(request, policy)
 
 
+def is_withheld(fields: Iterable[Field]) -> bool:
+    """Tell whether nothing of a response may be stored here: `no-store`, `private`."""
+    directives, _ = ruling_directives(fields)
+    return _withheld(directives) is not None
+
+
 def fields_to_store(fields: Iterable[Field]) -> Fields:
     """Return the end-to-end fields that a shared cache may keep (RFC 9111 section 3.1).
 
@@ -165,15 +171,21 @@ def _refused_by_status(status: int, directives: Directives, policy: CachePolicy)
 
 
 def _refused_by_directives(request: Request, directives: Directives) -> str | None:
+    if (reason := _withheld(directives)) is not None:
+        return reason
+    if first(request.fields, b"authorization") is not None and not any(
+        directives.has(name) for name in _PERMIT_AUTHORIZED
+    ):
+        return "authorization"
+    return None
+
+
+def _withheld(directives: Directives) -> str | None:
     # must-understand takes no-store back where the status is understood (section 5.2.2.3).
     if directives.has(b"no-store") and not directives.has(b"must-understand"):
         return "no-store"
     if directives.has(b"private") and directives.names(b"private") is None:
         return "private"
-    if first(request.fields, b"authorization") is not None and not any(
-        directives.has(name) for name in _PERMIT_AUTHORIZED
-    ):
-        return "authorization"
     return None
 
 

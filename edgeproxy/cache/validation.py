@@ -36,11 +36,11 @@ def conditional_fields(stored: Sequence[StoredResponse]) -> list[Field]:
     All entity tags are named; a date only when a single response is validated (section 4.3.1). The
     caller has removed the client's own conditional fields.
     """
-    etags = dict.fromkeys(tag for each in stored if (tag := _origin_etag(each)) is not None)
+    etags = dict.fromkeys(tag for each in stored if (tag := origin_etag(each)) is not None)
     fields: list[Field] = []
     if etags:
         fields.append((b"if-none-match", b", ".join(etags)))
-    if len(stored) == 1 and (modified := _origin_last_modified(stored[0])) is not None:
+    if len(stored) == 1 and (modified := origin_last_modified(stored[0])) is not None:
         fields.append((b"if-modified-since", modified))
     return fields
 
@@ -61,10 +61,10 @@ def select_for_304(
         matching = [
             stored
             for stored in candidates
-            if (own := _origin_etag(stored)) is not None and equal(etag, own)
+            if (own := origin_etag(stored)) is not None and equal(etag, own)
         ]
     elif modified is not None:
-        matching = [each for each in candidates if _origin_last_modified(each) == modified]
+        matching = [each for each in candidates if origin_last_modified(each) == modified]
     else:
         matching = list(candidates) if len(candidates) == 1 else []
     return max(matching, key=_recency, default=None)
@@ -122,11 +122,13 @@ def carry_over(old: StoredResponse, new: StoredResponse) -> StoredResponse:
     return replace(new, body=old.body, derived=derived)
 
 
-def _origin_etag(stored: StoredResponse) -> bytes | None:
+def origin_etag(stored: StoredResponse) -> bytes | None:
+    """Return the entity tag that the origin knows, None if it sent none."""
     return None if stored.is_etag_generated else stored.etag
 
 
-def _origin_last_modified(stored: StoredResponse) -> bytes | None:
+def origin_last_modified(stored: StoredResponse) -> bytes | None:
+    """Return the date that the origin knows, None if it sent none."""
     return None if stored.is_last_modified_generated else stored.last_modified
 
 

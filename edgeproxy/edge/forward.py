@@ -1,7 +1,7 @@
 """How a request that memory cannot answer gets its answer: lead a fill, follow one, or go alone.
 
-Neither fetches into the store (`fill.py`) nor builds responses (`answers.py`). RFC 9111 sections 4,
-4.2.4 and 4.4, RFC 5861, RFC 9211 section 2.
+Neither fetches into the store (`fill.py`) nor passes on (`passthrough.py`) nor builds responses
+(`answers.py`). RFC 9111 sections 4 and 4.2.4, RFC 5861, RFC 9211 section 2.
 
 Every way out of here is a stored response, a reader of a growing body, the next hop's content for
 one client, or `UpstreamError`, which the handler turns into 502, 503 or 504.
@@ -12,12 +12,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import assert_never
 
-from edgeproxy.cache.invalidation import targets_to_invalidate
 from edgeproxy.cache.reuse import STALE_IF_ERROR_STATUSES, may_serve_stale_on_error
-from edgeproxy.cache.stored import StoredResponse, with_date
-from edgeproxy.cache.storing import asks_for_itself, may_store
+from edgeproxy.cache.stored import StoredResponse
+from edgeproxy.cache.storing import asks_for_itself
 from edgeproxy.cache.vary import Vary, selecting_values
-from edgeproxy.edge import fetch
 from edgeproxy.edge.answers import Answers, Passing
 from edgeproxy.edge.collapse import (
     Arriving,
@@ -26,17 +24,17 @@ from edgeproxy.edge.collapse import (
     Private,
     Unavailable,
 )
-from edgeproxy.edge.deliver import range_of, represent
-from edgeproxy.edge.fill import Filler, is_shareable, may_be_public
+from edgeproxy.edge.deliver import range_of
+from edgeproxy.edge.fill import Filler, is_shareable
 from edgeproxy.edge.growing import Reader
-from edgeproxy.edge.lookup import Lookup, Route, SiteRoutes
+from edgeproxy.edge.lookup import Route
+from edgeproxy.edge.passthrough import PassThrough
 from edgeproxy.edge.question import Question
 from edgeproxy.edge.recoding import Recoded
 from edgeproxy.errors import DownstreamError, UpstreamError
 from edgeproxy.http import cache_status, proxy_status
 from edgeproxy.http.codings import IDENTITY, coding_of, negotiate
 from edgeproxy.http.messages import Request, Response, combined
-from edgeproxy.http.upstream import OriginResponse
 
 OUTCOME_OF = {
     "uri-miss": "miss",
@@ -46,9 +44,6 @@ OUTCOME_OF = {
     "bypass": "bypass",
     "method": "bypass",
 }
-_CREDENTIALS = frozenset({b"authorization", b"cookie"})
-# 304 has a length of what is not sent, and 204 has none.
-_WITHOUT_LENGTH = frozenset({204, 304})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +52,7 @@ class Forwarder:
 
     filler: Filler
     answers: Answers
-    lookup: Lookup
+    passthrough: PassThrough
 
     async def answer(self, request: Request, question: Question) -> Response:
         """Answer through a fill, together with whoever asks the same."""
@@ -310,7 +305,7 @@ class Forwarder:
             UpstreamError: it failed, and nothing may stand in.
         """
         try:
-            response = await self.alone(
+            response = await self.passthrough.answer(
                 request,
                 question.route,
                 reason=question.reason,
@@ -332,57 +327,6 @@ class Forwarder:
         if isinstance(response.body, Passing):
             await response.body.aclose()
         return stale
-
-    async def alone(
-        self,
-        request: Request,
-        route: Route,
-        *,
-        reason: str,
-        outcome: str = "bypass",
-        detail: str | None = None,
-        asked: Request | None = None,
-    ) -> Response:
-        """Pass the client's own request on and its answer back; nothing is stored.
-
-        `asked` is the question that the cache would have asked, where there is one: its answer
-        might get the rule's Cache-Control.
-        """
-        filler = self.filler
-        filler.counters.origin_requests += 1
-        try:
-            response = await route.site.origin.fetch(fetch.passed(request, route))
-        except UpstreamError as error:
-            filler.failed(error)
-            raise
-        self._invalidate(request, route, response)
-        representation = represent(
-            route,
-            response.status,
-            with_date(response.fields, response.response_time),
-            length=None if response.status in _WITHOUT_LENGTH else response.content_length,
-            may_be_shared=asked is not None and _may_be_public(request, asked, route, response),
-        )
-        return await self.answers.passed(
-            request,
-            route,
-            representation,
-            response,
-            outcome=outcome,
-            member=self._member(fwd=reason, detail=detail),
-            failed=filler.failed,
-        )
-
-    def _invalidate(self, request: Request, route: Route, response: OriginResponse) -> None:
-        targets = targets_to_invalidate(request, response.status, response.fields)
-        if not targets:
-            return
-        site_routes = self.lookup.site_routes(request)
-        if not isinstance(site_routes, SiteRoutes):
-            return
-        for key in {route.key, *site_routes.keys(targets)}:
-            self.filler.store.forget(key)
-            self.filler.flights.invalidate(key)
 
     def _member(
         self,
@@ -435,25 +379,6 @@ def _asks_otherwise(request: Request, route: Route, private: Private) -> bool:
         return False
     accepted = combined(request.fields, b"accept-encoding") or b""
     return negotiate(accepted, [coding]) is None
-
-
-def _may_be_public(
-    request: Request, asked: Request, route: Route, response: OriginResponse
-) -> bool:
-    """Tell whether the rule's Cache-Control may stand on the answer to the client's own request.
-
-    Not where that sent along who the client is: the answer may be made for it.
-    """
-    if any(name in _CREDENTIALS for name, _ in request.fields):
-        return False
-    verdict = may_store(
-        asked,
-        response.status,
-        response.fields,
-        policy=route.rule.cache,
-        response_time=response.response_time,
-    )
-    return may_be_public(verdict)
 
 
 def _for(question: Question, error: UpstreamError) -> UpstreamError:

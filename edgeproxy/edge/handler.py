@@ -33,6 +33,7 @@ from edgeproxy.edge.forward import OUTCOME_OF, Forwarder
 from edgeproxy.edge.generations import Generations
 from edgeproxy.edge.growing import Room
 from edgeproxy.edge.lookup import Lookup, Route, SiteRoutes
+from edgeproxy.edge.passthrough import PassThrough
 from edgeproxy.edge.question import Question
 from edgeproxy.edge.response_fields import CorsSections, preflight_fields
 from edgeproxy.edge.settings import EdgeSettings
@@ -124,7 +125,10 @@ class Edge:
             coder=self._coder,
             room=Room(settings.growing_bytes_max),
         )
-        self._forwarder = Forwarder(filler=filler, answers=self._answers, lookup=self._lookup)
+        self._passthrough = PassThrough(filler=filler, answers=self._answers, lookup=self._lookup)
+        self._forwarder = Forwarder(
+            filler=filler, answers=self._answers, passthrough=self._passthrough
+        )
 
     # --- the synchronous entrance ---
 
@@ -261,7 +265,7 @@ class Edge:
     async def _answer(self, request: Request, route: Route) -> Response:
         bypass = _bypasses(request, route)
         if bypass is not None:
-            return await self._forwarder.alone(request, route, reason=bypass)
+            return await self._passthrough.answer(request, route, reason=bypass)
         asked, now = fetch.question(request, route), self._clock.now()
         candidates = self._candidates(route.key, now)
         policy = route.rule.cache

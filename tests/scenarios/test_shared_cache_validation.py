@@ -285,6 +285,36 @@ async def test_head_of_what_is_not_stored_is_passed_on_and_poisons_nothing(stage
     assert bytes((await stage.ask(path)).body) == b"the whole"
 
 
+HEADS: list[tuple[str, list[Line], bytes, bool]] = [
+    ("the tag agrees", [*FRESH, ("etag", '"abc"')], BODY, True),
+    ("tag and date agree", [*FRESH, ("etag", '"abc"'), MODIFIED], BODY, True),
+    ("the length agrees", FRESH, BODY, True),
+    ("another tag", [*FRESH, ("etag", '"abd"')], BODY, False),
+    ("another date", [*FRESH, ("last-modified", At(-1))], BODY, False),
+    ("another length", [*FRESH, ("etag", '"abc"')], b"more than that", False),
+    ("no-store", [("cache-control", "no-store"), ("etag", '"abc"')], BODY, False),
+]
+
+
+@pytest.mark.parametrize(("case", "lines", "body", "agrees"), HEADS, ids=str)
+async def test_a_head_updates_or_outdates_the_stored_get(
+    stage: Stage, case: str, lines: list[Line], body: bytes, agrees: bool
+) -> None:
+    """RFC 9111 section 4.3.5."""
+    path = await store(stage, [("cache-control", "max-age=5"), *TAGGED[1:], ("x-is", "old")])
+    stage.reply(path, body, [*lines, ("x-is", "new")], method="HEAD")
+    stage.reply(path, b"another one", [*FRESH, ("x-is", "another")])
+    stage.clock.advance(6)
+    head = await stage.ask(path, method="HEAD")
+    assert (head["x-is"], head["cache-status"]) == ("new", "fra1; fwd=stale")
+    get = await stage.ask(path)
+    if agrees:
+        assert (bytes(get.body), get["x-is"]) == (BODY, "new")
+        assert (get["etag"], get["cache-status"]) == ('"abc"', "fra1; hit; ttl=60")
+    else:
+        assert (bytes(get.body), get["x-is"]) == (b"another one", "another")
+
+
 # --- ranges ---------------------------------------------------------------------------------------
 
 RANGES: list[tuple[str, str, int, bytes, str]] = [

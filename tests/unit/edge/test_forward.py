@@ -1,5 +1,4 @@
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -182,59 +181,3 @@ async def test_a_vary_that_itself_varies_ends_alone() -> None:
     details = [status_of(await task) for task in others]
     assert details == [b"fra1; fwd=uri-miss; stored", b"fra1; fwd=uri-miss; detail=vary"]
     await pop.edge.aclose()
-
-
-async def test_alone_is_one_clients_request_and_answer(pop: Pop) -> None:
-    pop.origin.on("GET", "/a").reply(200, [b"a", b"b"], cache_control="max-age=60")
-    request = pop.request()
-    route = pop.edge._lookup.site_routes(request).route(request.target)
-    response = await forwarder(pop).alone(request, route, reason="bypass")
-    assert [chunk async for chunk in response.body] == [b"a", b"b"]
-    assert (response.outcome, status_of(response)) == ("bypass", b"fra1; fwd=bypass")
-    assert pop.store.objects == 0
-
-
-async def test_alone_with_a_dead_origin_is_its_failure(pop: Pop) -> None:
-    pop.origin.on("GET", "/a").fail("tls_certificate_error")
-    request = pop.request()
-    route = pop.edge._lookup.site_routes(request).route(request.target)
-    with pytest.raises(UpstreamError, match="tls_certificate_error"):
-        await forwarder(pop).alone(request, route, reason="bypass")
-    assert pop.counters.origin_errors == {"tls_certificate_error": 1}
-
-
-@pytest.mark.parametrize(
-    ("status", "location", "left"),
-    [
-        (200, "/other", 0),
-        (303, "https://widgets.example.com/other", 0),
-        (200, "https://elsewhere.example/other", 1),
-        (404, "/other", 2),
-    ],
-)
-async def test_unsafe_requests_invalidate_their_own_origins_targets_only(
-    status: int, location: str, left: int
-) -> None:
-    async def content() -> AsyncIterator[bytes]:
-        yield b"x"
-
-    pop = make_pop()
-    for target in ("/a", "/other"):
-        pop.origin.on("GET", target).reply(200, b"x", cache_control="max-age=60")
-        await pop.get(target)
-    pop.origin.on("POST", "/a").reply(status, location=location)
-    await pop.get(method="POST", body=content())
-    assert pop.store.objects == left
-    await pop.edge.aclose()
-
-
-async def test_invalidation_survives_a_connection_that_lost_its_site(pop: Pop) -> None:
-    pop.origin.on("GET", "/a").reply(200, b"x", cache_control="max-age=60")
-    pop.origin.on("POST", "/a").reply(200)
-    await pop.get()
-    request = pop.request(method="POST")
-    route = pop.edge._lookup.site_routes(request).route(request.target)
-    pop.connection.sites.clear()
-    pop.connection.covers = lambda _host: False
-    await forwarder(pop).alone(request, route, reason="method")
-    assert pop.store.objects == 1
