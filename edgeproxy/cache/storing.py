@@ -26,7 +26,10 @@ from edgeproxy.http.messages import Field, Fields, Request, first
 
 # Answers to one request rather than to everybody's: partial, conditional, misdirected, too early.
 # (206 is to be stored by a later storey, RFC 9111 section 3.3.)
-_NOT_FOR_OTHERS = frozenset({206, 304, 412, 416, 417, 421, 425})
+_NOT_FOR_OTHERS = frozenset({206, 304, 412, 416, 417, 421})
+
+# An answer to early data: the same request is welcome a moment later (RFC 8470 section 5.2).
+_TOO_EARLY = 425
 
 # Statuses whose caching requirements this cache knows (RFC 9110 section 15), for must-understand.
 _UNDERSTOOD = frozenset(
@@ -45,9 +48,10 @@ _UNDERSTOOD = frozenset(
 _NEVER_KEPT = frozenset(
     {b"proxy-authenticate", b"proxy-authentication-info", b"proxy-authorization"}
 )
+_ASKING_FOR_ITSELF = frozenset({b"authorization", b"early-data"})
 _PERMIT_AUTHORIZED = (b"public", b"s-maxage", b"must-revalidate")
 
-REFUSED_FOR_THE_ASKER = frozenset({"request-no-store", "authorization"})
+REFUSED_FOR_THE_ASKER = frozenset({"request-no-store", "authorization", "too-early"})
 """Reasons that lie in one request: they say nothing of what the next one will get."""
 
 _WITHDRAWING = frozenset({"no-store", "private", "vary", "no-lifetime", "too-large"})
@@ -65,7 +69,7 @@ class DoNotStore:
     """The response must not be stored.
 
     `reason` is pass, method, status, request-no-store, no-store, private, vary, authorization,
-    set-cookie, no-lifetime or too-large; the edge adds some of its own.
+    set-cookie, no-lifetime, too-large or too-early; the edge adds some of its own.
     """
 
     reason: str
@@ -97,12 +101,13 @@ def may_store(
 
 
 def asks_for_itself(request: Request, *, policy: CachePolicy) -> bool:
-    """Tell whether the request may keep its own answer from others: Authorization, no-store.
+    """Tell whether the request may keep its own answer from others.
 
-    Nobody is to wait for such an answer (RFC 9111 sections 3.5 and 5.2.1.5).
+    With Authorization, no-store or Early-Data; nobody is to wait for such an answer (RFC 9111
+    sections 3.5 and 5.2.1.5, RFC 8470 section 5.2).
     """
-    is_authorized = first(request.fields, b"authorization") is not None
-    return is_authorized or _forbids_storing(request, policy)
+    is_for_itself = any(name in _ASKING_FOR_ITSELF for name, _ in request.fields)
+    return is_for_itself or _forbids_storing(request, policy)
 
 
 def is_withheld(fields: Iterable[Field]) -> bool:
@@ -161,6 +166,8 @@ def _forbids_storing(request: Request, policy: CachePolicy) -> bool:
 
 
 def _refused_by_status(status: int, directives: Directives, policy: CachePolicy) -> str | None:
+    if status == _TOO_EARLY:
+        return "too-early"
     if not 200 <= status <= 599 or status in _NOT_FOR_OTHERS:
         return "status"
     if directives.has(b"must-understand") and status not in _UNDERSTOOD:

@@ -115,14 +115,21 @@ def _to_wire(
 
 
 def _forwardable(request: Request, allowed: Literal["all"] | frozenset[bytes]) -> list[Field]:
-    """Return what may go on; Connection-listed fields are gone before Vary selects."""
-    return [
+    """Return what may go on; Connection-listed fields are gone before Vary selects.
+
+    Early-Data goes on whatever is listed where, and says what its only value is (RFC 8470 section
+    5.1): we offer no early data, but who ends TLS in front of us may.
+    """
+    fields = [
         line
         for line in end_to_end(request.fields)
         if line[0] not in _NEVER
         and not line[0].startswith(_NEVER_PREFIX)
         and (allowed == "all" or line[0] in allowed or line[0] in _ALWAYS)
     ]
+    if first(request.fields, b"early-data") is None:
+        return fields
+    return [*(line for line in fields if line[0] != b"early-data"), (b"early-data", b"1")]
 
 
 def _has_several_ranges(fields: list[Field]) -> bool:

@@ -48,21 +48,24 @@ def evaluate(
     """Evaluate the preconditions in the order of RFC 9110 section 13.2.2.
 
     To be asked only where the answer would otherwise be 2xx (section 13.2.1). Without
-    `last_modified`, If-Modified-Since is compared with `date` (RFC 9111 section 4.3.2). A cache may
+    `last_modified`, If-Modified-Since is compared with `date` (RFC 9111 section 4.3.2), which also
+    settles the century of a year of two digits (RFC 9110 section 5.6.7). A cache may
     leave If-Match and If-Unmodified-Since to the origin (RFC 9110 section 13.1.1): then it forwards
     what FAILED instead of answering 412.
     """
     conditions = _conditions(request_fields)
     if not conditions:
         return Precondition.PASS
-    if _is_changed(conditions, etag, last_modified):
+    if _is_changed(conditions, etag, last_modified, date):
         return Precondition.FAILED
     if (tags := conditions.get(b"if-none-match")) is not None:
         if not _tags_match(tags, etag, is_strong=False):
             return Precondition.PASS
         return Precondition.NOT_MODIFIED if _is_read(method) else Precondition.FAILED
     since = conditions.get(b"if-modified-since")
-    if since is not None and _is_read(method) and _is_unmodified(since, last_modified or date):
+    if since is None or not _is_read(method):
+        return Precondition.PASS
+    if _is_unmodified(since, last_modified or date, date):
         return Precondition.NOT_MODIFIED
     return Precondition.PASS
 
@@ -101,14 +104,17 @@ def _conditions(request_fields: Iterable[Field]) -> dict[bytes, bytes]:
 
 
 def _is_changed(
-    conditions: dict[bytes, bytes], etag: bytes | None, last_modified: bytes | None
+    conditions: dict[bytes, bytes],
+    etag: bytes | None,
+    last_modified: bytes | None,
+    date: bytes | None,
 ) -> bool:
     if (tags := conditions.get(b"if-match")) is not None:
         return not _tags_match(tags, etag, is_strong=True)
     since = conditions.get(b"if-unmodified-since")
     if since is None or last_modified is None or parse_date(since) is None:
         return False
-    return not _is_unmodified(since, last_modified)
+    return not _is_unmodified(since, last_modified, date)
 
 
 def _tags_match(tags: bytes, etag: bytes | None, *, is_strong: bool) -> bool:
@@ -143,12 +149,13 @@ def _is_read(method: bytes) -> bool:
     return method in {b"GET", b"HEAD"}
 
 
-def _is_unmodified(since: bytes, last_modified: bytes | None) -> bool:
+def _is_unmodified(since: bytes, last_modified: bytes | None, date: bytes | None) -> bool:
     """Tell whether the modification is not later; a list or an invalid date tells nothing."""
     if since == last_modified:
         return True
-    condition = parse_date(since)
-    modified = None if last_modified is None else parse_date(last_modified)
+    sent = None if date is None else parse_date(date)
+    condition = parse_date(since, now=sent)
+    modified = None if last_modified is None else parse_date(last_modified, now=sent)
     return condition is not None and modified is not None and modified <= condition
 
 

@@ -277,3 +277,22 @@ async def test_no_other_way_to_us_is_advertised(stage: Stage) -> None:
     stage.reply(path, b"x", [*FRESH, ("alt-svc", 'h3=":443"; ma=86400')])
     for _ in range(2):
         assert (await stage.ask(path))["alt-svc"] == ""
+
+
+# --- early data (RFC 8470) ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_what_is_too_early_is_the_clients_to_repeat(stage: Stage, method: str) -> None:
+    """Section 5: the origin hears of it, the client gets the 425, and nobody else does."""
+    path, early = target(), [("early-data", "1")]
+    stage.reply(path, b"", FRESH, status=425, method=method)
+    stage.reply(path, b"x", FRESH, method=method)
+    before = stage.asked
+    assert (await stage.ask(path, early, method=method)).status == 425
+    assert (stage.asked - before, stage.received("early-data")) == (1, ["1"])
+    again = await stage.ask(path, method=method)
+    assert (again.status, stage.received("early-data")) == (200, [])
+    if method == "GET":
+        assert again["cache-status"] == "fra1; fwd=uri-miss; stored"
+        assert (await stage.ask(path, early))["cache-status"].startswith("fra1; hit")

@@ -44,7 +44,7 @@ def test_only_get_is_stored(method):
     assert reason(request=get(method=method), cache_control="max-age=60") == "method"
 
 
-@pytest.mark.parametrize("status", [99, 100, 103, 199, 206, 304, 412, 416, 417, 421, 425, 600, 999])
+@pytest.mark.parametrize("status", [99, 100, 103, 199, 206, 304, 412, 416, 417, 421, 600, 999])
 def test_statuses_that_are_never_stored(status):
     assert reason(status, cache_control="max-age=60") == "status"
 
@@ -120,6 +120,14 @@ def test_requests_whose_answer_others_may_not_get(request_fields, policy, expect
     assert asks_for_itself(request, policy=policy) is expected
     if expected:
         assert reason(request=request, cache_control="max-age=60") in REFUSED_FOR_THE_ASKER
+
+
+def test_what_came_too_early_says_nothing_of_what_comes_in_time():
+    early = get(early_data="1")
+    assert asks_for_itself(early, policy=TRANSPARENT)
+    assert reason(425, request=early, cache_control="max-age=60") == "too-early"
+    assert "too-early" in REFUSED_FOR_THE_ASKER
+    assert isinstance(decide(200, request=early, cache_control="max-age=60"), Store)
 
 
 def test_must_understand_replaces_no_store_where_the_status_is_understood():

@@ -106,6 +106,19 @@ def test_a_pass_rules_list_is_respected() -> None:
     assert names(wire.fields) == ["cdn-loop", "cookie"]
 
 
+@pytest.mark.parametrize("rules", [(), (rule(),), (rule("pass", forward_fields=frozenset()),)])
+@pytest.mark.parametrize("said", [[b"1"], [b"1", b"1"], [b"canary"]])
+def test_early_data_goes_on_as_the_one_thing_that_it_can_say(
+    rules: tuple[Rule, ...], said: list[bytes]
+) -> None:
+    """RFC 8470 section 5.1, whatever a rule lists and a client calls hop-by-hop."""
+    request, route = routed(make_pop(*rules))
+    early = [(b"connection", b"early-data"), *((b"early-data", value) for value in said)]
+    request.fields.extend(early)
+    for wire in (outbound(question(request, route)), passed(request, route)):
+        assert [line for line in wire.fields if line[0] == b"early-data"] == [(b"early-data", b"1")]
+
+
 def test_content_goes_along() -> None:
     async def content() -> AsyncIterator[bytes]:
         yield b"x"

@@ -109,6 +109,22 @@ def test_if_modified_since_falls_back_to_date():
     assert ask((b"if-modified-since", LATER), last_modified=b"bad") is PASS
 
 
+@pytest.mark.parametrize(
+    ("year", "since", "verdict"),
+    [
+        (2026, b"75", NOT_MODIFIED),
+        (2026, b"77", PASS),
+        (1994, b"44", NOT_MODIFIED),
+        (1994, b"45", PASS),
+    ],
+)
+def test_two_digits_of_a_year_are_read_at_the_time_of_the_response(year, since, verdict):
+    date = b"Sun, 06 Nov %d 08:49:38 GMT" % year
+    modified = b"Sun, 06 Nov %d 08:49:37 GMT" % year
+    condition = (b"if-modified-since", b"Sunday, 06-Nov-%s 08:49:37 GMT" % since)
+    assert ask(condition, last_modified=modified, date=date) is verdict
+
+
 def test_if_match_compares_strongly_and_comes_first():
     assert ask((b"if-match", b'"a"')) is PASS
     assert ask((b"if-match", b"*")) is PASS
