@@ -15,7 +15,8 @@ from edgeproxy.edge.representation import Representation
 from edgeproxy.edge.response_fields import CorsSections
 from edgeproxy.edge.view import View
 from edgeproxy.errors import UpstreamError
-from edgeproxy.http.messages import FieldSection, Request, Response, first
+from edgeproxy.http.messages import Fields, FieldSection, Request, Response, first
+from edgeproxy.http.trailers import trailers_of
 from edgeproxy.http.upstream import Content, OriginResponse
 
 _EMPTY_STATUSES = frozenset({204, 304})
@@ -187,6 +188,11 @@ class Passing:
         except UpstreamError as error:
             self._failed(error)
             raise
+
+    @property
+    def trailers(self) -> Fields:
+        """What came behind the content, once it was read to its end."""
+        return trailers_of(self._content)
 
     async def aclose(self) -> None:
         """Give up what is not read yet."""

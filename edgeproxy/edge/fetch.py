@@ -9,12 +9,14 @@ said beyond it; fields that make an origin believe in another host, path or meth
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal
 
 from edgeproxy.edge.admission import max_forwards
 from edgeproxy.edge.lookup import Route
 from edgeproxy.http.hop_by_hop import end_to_end
 from edgeproxy.http.messages import Field, Interim, Request, first
+from edgeproxy.http.trailers import accepts_trailers
 from edgeproxy.http.upstream import OutboundRequest
 
 CONDITIONAL = frozenset(
@@ -87,14 +89,19 @@ def passed(request: Request, route: Route) -> OutboundRequest:
     A caching rule's list of fields is about what is shared; here nothing is. Several ranges are
     never forwarded: an origin might answer with many times the object.
     """
-    fields = _forwardable(request, "all" if route.is_managed else route.rule.forward_fields)
+    allowed = "all" if route.is_managed else route.rule.forward_fields
+    fields = _forwardable(request, allowed)
     if _has_several_ranges(fields):
         fields = [line for line in fields if line[0] not in {b"range", b"if-range"}]
     hops = max_forwards(request)
     if hops is not None:
         fields = [line for line in fields if line[0] != b"max-forwards"]
         fields.append((b"max-forwards", b"%d" % max(hops - 1, 0)))
-    return _to_wire(request, route.target, fields, request.interim)
+    return replace(
+        _to_wire(request, route.target, fields, request.interim),
+        sends_trailers=allowed == "all",
+        takes_trailers=accepts_trailers(request.fields),
+    )
 
 
 def _to_wire(

@@ -43,6 +43,7 @@ from edgeproxy.edge.settings import EdgeSettings
 from edgeproxy.errors import UpstreamError
 from edgeproxy.http.codings import IDENTITY, coding_of
 from edgeproxy.http.messages import Field, Fields, first
+from edgeproxy.http.trailers import trailers_of
 from edgeproxy.http.upstream import OriginResponse
 from edgeproxy.observe.counters import Counters
 from edgeproxy.store.memory import MemoryStore
@@ -219,7 +220,7 @@ class Filler:
                 self.failed(failure)
                 return
             raise
-        body.finish()
+        body.finish(trailers_of(response.body))
 
     async def _keep(self, keeping: "_Keeping") -> None:
         """Let everybody read while it grows, and store it once it is whole."""
@@ -282,7 +283,7 @@ class Filler:
             raise
         finally:
             held.release()
-        body.finish()
+        body.finish(trailers_of(response.body))
         if body.is_keeping:
             keeping.settle(self._commit(keeping, body.content(), digest.digest()))
         self.flights.release(flight)

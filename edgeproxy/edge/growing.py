@@ -25,6 +25,7 @@ import asyncio
 from collections.abc import Callable
 
 from edgeproxy.errors import UpstreamError
+from edgeproxy.http.messages import Fields
 
 
 def _nobody() -> None:
@@ -80,6 +81,7 @@ class GrowingBody:
         "keep_bytes_max",
         "length",
         "on_abandoned",
+        "trailers",
         "window_bytes",
     )
 
@@ -92,6 +94,7 @@ class GrowingBody:
         self.is_keeping = keep_bytes_max > 0
         self.is_complete = False
         self.length = 0
+        self.trailers: Fields = ()
         self._chunks: list[bytes] = []
         self._start = 0  # where the first chunk held lies in the content
         self._taken = 0  # chunks released before it
@@ -136,9 +139,10 @@ class GrowingBody:
         self._release()
         self._wake_readers()  # those who wait for the length learn that it will stay unknown
 
-    def finish(self) -> None:
-        """The content is whole."""
+    def finish(self, trailers: Fields = ()) -> None:
+        """The content is whole; behind it came those trailers."""
         self.is_complete = True
+        self.trailers = trailers
         self.on_abandoned = _nobody
         self._wake_readers()
 
@@ -222,6 +226,11 @@ class Reader:
         """Narrow to the bytes from `first` to `last`, both inclusive; before the first read."""
         self._first, self._last = first, last
         return self
+
+    @property
+    def trailers(self) -> Fields:
+        """What came behind the content; it belongs to the whole, not to a part of it."""
+        return self._body.trailers if self._last is None else ()
 
     def __aiter__(self) -> "Reader":
         return self

@@ -20,7 +20,9 @@ class OutboundRequest:
     """One request for the next hop.
 
     `target` is exactly what the cache key was made of. `body` is None without content and is
-    iterated at most once; `content_length` is None for content of unknown length. `client`,
+    iterated at most once; `content_length` is None for content of unknown length, behind which its
+    trailers are sent where `sends_trailers`. `takes_trailers`: the client looks at those of the
+    response. `client`,
     `scheme`, `protocol` and `authority` describe the downstream request, for Forwarded and Via:
     they never choose where the request goes. `interim` hears every interim response that may be
     passed on, end-to-end fields only, before `fetch` returns.
@@ -36,10 +38,15 @@ class OutboundRequest:
     protocol: str
     authority: bytes
     interim: Interim | None = None
+    sends_trailers: bool = False
+    takes_trailers: bool = False
 
 
 class Content(Protocol):
-    """A response's content while it arrives; async generators are this."""
+    """A response's content while it arrives; async generators are this.
+
+    Where it can have trailers they are its `trailers`, to be found by `http.trailers.trailers_of`.
+    """
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 

@@ -10,11 +10,15 @@ from collections.abc import Callable
 
 from edgeproxy.clock import Clock
 from edgeproxy.errors import DownstreamError
+from edgeproxy.http.messages import Fields
 from edgeproxy.wire.h1.reader import RequestReader
 
 
 class RequestBody:
-    """An async iterator over the content of the request that `reader` is at."""
+    """An async iterator over the content of the request that `reader` is at.
+
+    `trailers` are those behind the content, once it was read to its end.
+    """
 
     __slots__ = (
         "_ask",
@@ -27,6 +31,7 @@ class RequestBody:
         "_waiter",
         "_waiting_since",
         "fault",
+        "trailers",
         "was_asked",
     )
 
@@ -49,6 +54,7 @@ class RequestBody:
         self._has_peer_ended = False
         self.was_asked = False
         self.fault: DownstreamError | None = None
+        self.trailers: Fields = ()
 
     def __aiter__(self) -> "RequestBody":
         return self
@@ -63,6 +69,7 @@ class RequestBody:
             if piece := self._pull():
                 return piece
             if not self._reader.is_in_content:
+                self.trailers = tuple(self._reader.trailers)
                 raise StopAsyncIteration
             if self._has_peer_ended:
                 self.fault = DownstreamError(400, "incomplete-content", close=True)

@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from edgeproxy.errors import UpstreamError
-from edgeproxy.http.messages import Request, Response
+from edgeproxy.http.messages import Fields, Request, Response
+from edgeproxy.http.trailers import accepts_trailers
 from edgeproxy.listeners.http1_body import RequestBody
-from edgeproxy.wire.h1.encode import LAST_CHUNK, Ending, encode_chunk, encode_head
+from edgeproxy.wire.h1.encode import Ending, encode_chunk, encode_head, encode_last_chunk
 from edgeproxy.wire.h1.head import RequestHead
 
 
@@ -104,14 +105,15 @@ class Exchange:
             raise UpstreamError("http_protocol_error", 502, "more content than content-length")
         return [piece]
 
-    def end(self) -> list[bytes | memoryview]:
-        """Return what ends a streamed body.
+    def end(self, trailers: Fields = ()) -> list[bytes | memoryview]:
+        """Return what ends a streamed body; trailers are for those who said that they look at them.
 
         Raises:
             UpstreamError: It is less than the head said.
         """
         if self.ending is Ending.CHUNKED:
-            return [LAST_CHUNK]
+            is_asked = bool(trailers) and accepts_trailers(self.request.fields)
+            return [encode_last_chunk(trailers if is_asked else ())]
         if self.ending is Ending.LENGTH and self.sent != self._length:
             raise UpstreamError("http_response_incomplete", 502, "less content than content-length")
         return []

@@ -8,6 +8,7 @@ frames them, the session says what follows.
 import asyncio
 from collections.abc import AsyncIterator
 
+from edgeproxy.http.trailers import trailers_of
 from edgeproxy.listeners.http1_exchange import Exchange
 from edgeproxy.listeners.session import Channel
 from edgeproxy.wire.h1.encode import Ending
@@ -89,7 +90,7 @@ class Sender:
             self.flush()
             if exchange.ending is not Ending.NO_CONTENT:
                 await self._send(exchange, body)
-                self._out += exchange.end()
+                self._out += exchange.end(trailers_of(body))
         finally:
             aclose = getattr(body, "aclose", None)
             if aclose is not None:

@@ -14,7 +14,8 @@ from edgeproxy.clock import Clock
 from edgeproxy.errors import ConnectionFault, EdgeError
 from edgeproxy.http.application import Application
 from edgeproxy.http.dates import format_date
-from edgeproxy.http.messages import Body, FieldSection, Request, Response
+from edgeproxy.http.messages import Body, Field, FieldSection, Request, Response
+from edgeproxy.http.trailers import trailers_of
 from edgeproxy.listeners.http2_exchange import Exchange, RequestContent
 from edgeproxy.listeners.progress import Progress
 from edgeproxy.listeners.session import INTERIM_MAX, Channel
@@ -208,6 +209,11 @@ class Http2Session:
         content = cast("RequestContent", cast("Exchange", stream.exchange).content)
         content.feed(data, is_end=stream.is_remote_ended)
 
+    def on_trailers(self, stream: Stream, fields: list[Field]) -> None:
+        """Keep what comes behind request content until that is read."""
+        content = cast("RequestContent", cast("Exchange", stream.exchange).content)
+        content.trailers = tuple(fields)
+
     def on_reset(self, stream: Stream) -> None:
         """Stop working for a stream."""
         exchange = cast("Exchange | None", stream.exchange)
@@ -283,7 +289,7 @@ class Http2Session:
                 turn_ends = stream.sent_bytes + TURN_BYTES
                 await asyncio.sleep(0)
         if not self._is_gone(stream):
-            self._sender.finish(stream)
+            self._sender.finish(stream, encode_fields(trailers_of(body)))
             self._pump()
 
     def _break_off(self, stream: Stream, exchange: Exchange) -> None:

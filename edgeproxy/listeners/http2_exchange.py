@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from edgeproxy.errors import DownstreamError
-from edgeproxy.http.messages import Request, Response
+from edgeproxy.http.messages import Fields, Request, Response
 from edgeproxy.wire.limits import Limits
 
 
@@ -41,6 +41,7 @@ class RequestContent:
     """Request content as an async iterator; `consumed(size)` is called for what was taken.
 
     `wanted` is called once, if the reader comes before any content: the peer may wait for that.
+    `trailers` are those behind the content, once it was read to its end.
     """
 
     __slots__ = (
@@ -52,6 +53,7 @@ class RequestContent:
         "_starved_seconds",
         "_waiter",
         "_wanted",
+        "trailers",
     )
 
     def __init__(
@@ -64,6 +66,7 @@ class RequestContent:
         self._error: DownstreamError | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._silent_seconds = self._starved_seconds = 0.0
+        self.trailers: Fields = ()
 
     def feed(self, data: bytes, *, is_end: bool) -> None:
         """Add content as it arrives; none is kept once the reader was told of a failure."""

@@ -5,14 +5,18 @@ before anybody looks, so it keeps nothing of its own. Decides nothing and does n
 """
 
 from edgeproxy.errors import UpstreamError
-from edgeproxy.http.messages import Interim
+from edgeproxy.http.messages import Fields, Interim
 
 
 class Asides:
-    """`interim` hears interim responses; `fault` is why we ended the connection."""
+    """`interim` hears interim responses; `fault` is why we ended the connection.
 
-    __slots__ = ("fault", "interim")
+    `trailers` are those that may be passed on, there once the content has ended.
+    """
+
+    __slots__ = ("fault", "interim", "trailers")
 
     def __init__(self, interim: Interim | None = None) -> None:
         self.interim = interim
         self.fault: UpstreamError | None = None
+        self.trailers: Fields = ()

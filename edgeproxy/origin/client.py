@@ -89,14 +89,15 @@ class Origin:
             await self._session.close()
 
     async def _attempt(self, request: OutboundRequest, total_deadline: float) -> OriginResponse:
-        exchange, asides = Exchange(self.settings, total_deadline), Asides(request.interim)
+        exchange = Exchange(self.settings, total_deadline, Asides(request.interim))
         message = OutboundMessage(
             request_head(request, host=self.settings.host, identifier=self._identifier),
             request.body,
             request.content_length,
             write_timeout_seconds=self.settings.between_bytes_timeout_seconds,
             on_sent=exchange.sent,
-            asides=asides,
+            asides=exchange.asides,
+            sends_trailers=request.sends_trailers,
         )
         request_time = self._clock.now()
         try:
@@ -109,7 +110,7 @@ class Origin:
                     raise
         except (aiohttp.ClientError, OSError, UpstreamError) as error:
             raise self._explain(error, request, message, exchange) from error
-        return self._accept(response, request, request_time, total_deadline, share)
+        return self._accept(response, request, request_time, exchange, share)
 
     async def _send(
         self, method: bytes, message: OutboundMessage, exchange: Exchange
@@ -179,7 +180,7 @@ class Origin:
         response: aiohttp.ClientResponse,
         request: OutboundRequest,
         request_time: float,
-        total_deadline: float,
+        exchange: Exchange,
         share: Share,
     ) -> OriginResponse:
         version = response.version
@@ -200,7 +201,8 @@ class Origin:
             response,
             length=head.content_length if has_content else 0,
             between_bytes_seconds=self.settings.between_bytes_timeout_seconds,
-            deadline=total_deadline,
+            deadline=exchange.total_deadline,
+            asides=exchange.asides,
             on_done=share.release,
         )
         return OriginResponse(

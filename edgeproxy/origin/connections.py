@@ -26,7 +26,9 @@ from aiohttp.streams import StreamReader
 from edgeproxy.errors import UpstreamError
 from edgeproxy.http.fields import parse_content_length
 from edgeproxy.http.messages import FieldSection
+from edgeproxy.http.trailers import trailer_fields
 from edgeproxy.origin.asides import Asides
+from edgeproxy.origin.chunks import ChunkWalker
 from edgeproxy.origin.faults import fault
 from edgeproxy.origin.heads import HeadCutter
 from edgeproxy.origin.inbound import interim_fields
@@ -52,6 +54,7 @@ class OriginConnection(ResponseHandler):
         self._left: int | None = None
         self._heads = HeadCutter(settings.response_section_bytes_max)
         self._heads_parsed = 0
+        self._chunks: ChunkWalker | None = None
         self.asides = Asides()
 
     @property
@@ -87,6 +90,7 @@ class OriginConnection(ResponseHandler):
         self._left = None
         self._heads = HeadCutter(self._settings.response_section_bytes_max)
         self._heads_parsed = 0
+        self._chunks = None
         self.asides = Asides()
         super().set_response_params(**params)
 
@@ -99,7 +103,7 @@ class OriginConnection(ResponseHandler):
             elif data and self._content is None:
                 position = self._take_head(data, position)
             else:
-                self._take_content(data[position:] if position else data)
+                self._take_content(data, position)
                 position = len(data)
             if position >= len(data) or self.fault is not None or self.exception() is not None:
                 break
@@ -118,6 +122,7 @@ class OriginConnection(ResponseHandler):
         else:
             self._content = content
             self._left = _length(message)
+            self._chunks = ChunkWalker() if message.chunked else None
             self.asides.interim = None  # an idle connection must not keep who asked last
         if self.fault is None:
             super().feed_data(data, size)
@@ -154,20 +159,41 @@ class OriginConnection(ResponseHandler):
             self._end(fault("http_protocol_error", "a head that is none"))
         return end
 
-    def _take_content(self, data: bytes) -> None:
-        """Give aiohttp content, and none of what comes behind its length (RFC 9112 section 6.3).
+    def _take_content(self, data: bytes, position: int) -> None:
+        """Give aiohttp content, and none of what comes behind its end (RFC 9112 section 6.3).
 
         The response is whole then, whatever its origin meant; the connection is not used again.
         """
-        left, is_surplus = self._left, False
-        if left is not None:
-            data, is_surplus = data[:left], len(data) > left
-            self._left = left - len(data)
+        try:
+            content, is_surplus = self._cut(data[position:] if position else data)
+        except UpstreamError as error:
+            self._end(error)
+            return
         if is_surplus:
             self.force_close()  # before the content's end, which would give it back to the pool
-        super().data_received(data)
-        if is_surplus and self.transport is not None:
-            self.transport.abort()
+        if content or not data:
+            super().data_received(content)
+        is_ended = self._content is not None and self._content.is_eof()
+        if is_surplus and is_ended and self.transport is not None:
+            self.transport.abort()  # else aiohttp has paused, and closes when it is through
+
+    def _cut(self, data: bytes) -> tuple[bytes, bool]:
+        """Return what of these octets is content and its framing, and whether more came."""
+        chunks = self._chunks
+        if chunks is not None and data:
+            if chunks.is_complete:
+                return b"", True
+            chunks_end, end = chunks.walk(data)
+            content = data[:chunks_end]
+            if chunks.is_complete:
+                self.asides.trailers = trailer_fields(chunks.trailers)
+                content += b"\r\n"
+            return content, end < len(data)
+        if self._left is None:
+            return data, False
+        content = data[: self._left]
+        self._left -= len(content)
+        return content, len(content) < len(data)
 
     def _pass_on(self, message: RawResponseMessage) -> None:
         """Hand an interim response to whoever listens; 100 was for us, who never asked for it."""

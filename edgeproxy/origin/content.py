@@ -14,6 +14,8 @@ from typing import Final
 import aiohttp
 
 from edgeproxy.errors import UpstreamError
+from edgeproxy.http.messages import Fields
+from edgeproxy.origin.asides import Asides
 from edgeproxy.origin.faults import content_fault, fault
 
 PIECE_BYTES_MAX: Final = 64 * 1024
@@ -33,14 +35,21 @@ class OriginContent:
         length: int | None,
         between_bytes_seconds: float,
         deadline: float,
+        asides: Asides,
         on_done: Callable[[], None],
     ) -> None:
         self._response = response
         self._left = length
         self._between_bytes_seconds = between_bytes_seconds
         self._deadline = deadline
+        self._asides = asides
         self._on_done = on_done
         self._is_done = False
+
+    @property
+    def trailers(self) -> Fields:
+        """What came behind the content, once it was read to its end."""
+        return self._asides.trailers if self._is_done else ()
 
     def __aiter__(self) -> "OriginContent":
         return self
@@ -79,7 +88,7 @@ class OriginContent:
         try:
             piece = self._response.content.read_nowait(PIECE_BYTES_MAX) or await self._wait()
         except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError) as error:
-            raise content_fault(error) from error
+            raise self._asides.fault or content_fault(error) from error
         if self._left is not None:
             self._left -= len(piece)
             if self._left < 0 or (self._left and not piece):

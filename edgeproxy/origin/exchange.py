@@ -14,6 +14,7 @@ from typing import Self
 import aiohttp
 
 from edgeproxy.errors import UpstreamError
+from edgeproxy.origin.asides import Asides
 from edgeproxy.origin.faults import fault
 from edgeproxy.origin.settings import OriginSettings
 
@@ -31,13 +32,15 @@ class Phase(Enum):
 class Exchange:
     """Deadlines of one attempt; use it as an async context manager around the attempt.
 
-    `total_deadline` bounds everything, on the event loop's clock. `is_reused` tells that an idle
+    `total_deadline` bounds everything, on the event loop's clock; `asides` is what comes beside the
+    response. `is_reused` tells that an idle
     connection was taken from the pool, which the origin may have closed in the same moment.
     """
 
-    def __init__(self, settings: OriginSettings, total_deadline: float) -> None:
+    def __init__(self, settings: OriginSettings, total_deadline: float, asides: Asides) -> None:
         self._settings = settings
-        self._total_deadline = total_deadline
+        self.total_deadline = total_deadline
+        self.asides = asides
         self._timer = asyncio.timeout(None)
         self.phase = Phase.QUEUED
         self.is_reused = False
@@ -78,7 +81,7 @@ class Exchange:
 
     def _allow(self, seconds: float) -> None:
         now = asyncio.get_running_loop().time()
-        self._timer.reschedule(min(now + seconds, self._total_deadline))
+        self._timer.reschedule(min(now + seconds, self.total_deadline))
 
     def _timed_out(self) -> UpstreamError:
         return fault(self.phase.value, "after the configured time")

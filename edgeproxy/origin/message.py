@@ -17,9 +17,11 @@ from aiohttp.http import StreamWriter
 from aiohttp.payload import Payload
 
 from edgeproxy.errors import EdgeError, UpstreamError
+from edgeproxy.http.trailers import trailers_of
 from edgeproxy.origin.asides import Asides
 from edgeproxy.origin.connections import OriginConnection
 from edgeproxy.origin.faults import fault
+from edgeproxy.origin.outbound import trailer_section
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 class OutboundMessage(Payload):
     """Head and content of one attempt; `on_sent` is called when the last octet was handed over.
 
-    `asides` is where the connection puts what comes beside the response, from the head on.
+    `asides` is where the connection puts what comes beside the response, from the head on. Trailers
+    of the content are sent behind it where `sends_trailers` and chunks allow it.
     `connection` is None until the head is written. `failure` is why the content could not be sent,
     the client's fault or the origin's; `is_content_started` that some of it was consumed, after
     which no attempt can be repeated.
@@ -46,6 +49,7 @@ class OutboundMessage(Payload):
         write_timeout_seconds: float,
         on_sent: Callable[[], None],
         asides: Asides,
+        sends_trailers: bool = False,
     ) -> None:
         super().__init__(None)
         self._head = head
@@ -54,6 +58,7 @@ class OutboundMessage(Payload):
         self._write_timeout_seconds = write_timeout_seconds
         self._on_sent = on_sent
         self._asides = asides
+        self._sends_trailers = sends_trailers
         self.connection: OriginConnection | None = None
         self.failure: EdgeError | None = None
         self.is_content_started = False
@@ -93,7 +98,8 @@ class OutboundMessage(Payload):
         async for piece in content:
             if piece:  # an empty chunk would be the last one
                 await self._pass_on(writer, b"%x\r\n%b\r\n" % (len(piece), piece))
-        await self._pass_on(writer, b"0\r\n\r\n")
+        trailers = trailer_section(trailers_of(content)) if self._sends_trailers else b""
+        await self._pass_on(writer, b"0\r\n%b\r\n" % trailers)
 
     async def _write_counted(
         self, writer: "AbstractStreamWriter", content: AsyncIterator[bytes], length: int

@@ -10,12 +10,14 @@ Forwarded and X-Forwarded-*: nobody has vouched for it.
 """
 
 import re
+from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 
 from edgeproxy.cache.targeted import SURROGATE
 from edgeproxy.http.fields import is_field_value, is_token
 from edgeproxy.http.hop_by_hop import end_to_end
 from edgeproxy.http.messages import Field
+from edgeproxy.http.trailers import trailer_fields
 from edgeproxy.http.upstream import OutboundRequest
 from edgeproxy.origin.faults import fault
 
@@ -36,6 +38,8 @@ _TARGET = re.compile(rb"[\x21-\x7e]+")
 _NOT_OBFUSCATED = re.compile(r"[^A-Za-z0-9._-]")
 # The name is the product's and not this point's: what is addressed to one may be cached by all.
 _SURROGATE_CAPABILITY = (b"surrogate-capability", b'%b="Surrogate/1.0"' % SURROGATE)
+# TE is about this connection, and so is the Connection that has to name it (RFC 9110, 10.1.4).
+_TAKES_TRAILERS = ((b"te", b"trailers"), (b"connection", b"te"))
 _CONTENT_EXPECTED = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
@@ -53,15 +57,31 @@ def request_head(request: OutboundRequest, *, host: str, identifier: str) -> byt
         (b"cdn-loop", identifier.encode("ascii")),
         (b"forwarded", forwarded(request, identifier)),
         _SURROGATE_CAPABILITY,
+        *(_TAKES_TRAILERS if request.takes_trailers else ()),
         *_framing(request),
     ]
     if not (is_token(request.method) and _TARGET.fullmatch(request.target)):
         raise fault("proxy_internal_error", "unsafe request line")
+    _check(lines)
+    head = b"".join(b"%b: %b\r\n" % line for line in lines)
+    return b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method, request.target, head)
+
+
+def trailer_section(trailers: Iterable[Field]) -> bytes:
+    """Return the lines behind the last chunk: what may stand there, and nothing that splits it.
+
+    Raises:
+        UpstreamError: `proxy_internal_error`, as for the head.
+    """
+    lines = trailer_fields(trailers)
+    _check(lines)
+    return b"".join(b"%b: %b\r\n" % line for line in lines)
+
+
+def _check(lines: Iterable[Field]) -> None:
     for name, value in lines:
         if not (is_token(name) and is_field_value(value)):
             raise fault("proxy_internal_error", "unsafe request field")
-    head = b"".join(b"%b: %b\r\n" % line for line in lines)
-    return b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method, request.target, head)
 
 
 def forwarded_fields(fields: list[Field]) -> list[Field]:

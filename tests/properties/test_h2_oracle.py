@@ -79,6 +79,9 @@ class Server:
         if stream.is_remote_ended and not self.plans[stream.id].early:
             self.answer(stream)
 
+    def on_trailers(self, stream: Stream, fields: list[tuple[bytes, bytes]]) -> None:
+        raise AssertionError("nothing has trailers here")
+
     def on_reset(self, stream: Stream) -> None:
         self.streams.pop(stream.id)
         self.parts.pop(stream.id, None)

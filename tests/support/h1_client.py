@@ -32,6 +32,7 @@ class Reply:
     _reader: asyncio.StreamReader
     body: bytearray = field(default_factory=bytearray)
     is_whole: bool = False
+    trailers: Fields = field(default_factory=list)
     _left: int = 0
 
     def __getitem__(self, name: str) -> str:
@@ -71,7 +72,10 @@ class Reply:
     async def _chunk(self) -> bytes:
         size = int(await self._reader.readuntil(b"\r\n"), 16)
         data = await self._reader.readexactly(size)
-        assert await self._reader.readexactly(2) == b"\r\n"
+        while line := (await self._reader.readuntil(b"\r\n"))[:-2].decode("latin-1"):
+            assert not size
+            name, _, value = line.partition(":")
+            self.trailers.append((name, value.strip()))
         return data
 
 

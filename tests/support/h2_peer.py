@@ -34,6 +34,7 @@ class Recorder:
         self.heads: dict[int, RequestHead] = {}
         self.streams: dict[int, Stream] = {}
         self.content: dict[int, bytes] = {}
+        self.trailers: dict[int, list[tuple[bytes, bytes]]] = {}
         self.whole: list[int] = []
         self.too_large: list[int] = []
         self.resets: list[int] = []
@@ -72,6 +73,10 @@ class Recorder:
             self.connection.credit(stream, len(data))
         if stream.is_remote_ended:
             self._on_whole(stream)
+
+    def on_trailers(self, stream: Stream, fields: list[tuple[bytes, bytes]]) -> None:
+        assert stream.id not in self.whole
+        self.trailers[stream.id] = fields
 
     def on_reset(self, stream: Stream) -> None:
         assert stream.id not in self.resets

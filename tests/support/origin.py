@@ -37,6 +37,7 @@ class ReceivedRequest:
     fields: list[Field]
     body: bytes
     connection: int
+    trailers: list[Field] = field(default_factory=list)
 
     def values(self, name: bytes) -> list[bytes]:
         """Every line's value of that lower-case name, in order."""
@@ -53,6 +54,7 @@ class Reply:
     is_raw: bool = False
     has_length: bool = True
     is_chunked: bool = False
+    trailers: list[Field] = field(default_factory=list)
     is_last: bool = False
     before: Barrier | None = None
     before_content: Barrier | None = None
@@ -87,6 +89,11 @@ class Reply:
         """Use the chunked coding instead of Content-Length."""
         self.has_length, self.is_chunked = False, True
         return self
+
+    def trailed(self, *trailers: Field) -> Self:
+        """Use the chunked coding, and send those lines behind the content."""
+        self.trailers = list(trailers)
+        return self.chunked()
 
     def until_close(self) -> Self:
         """Announce no length: the content ends with the connection."""
@@ -277,8 +284,10 @@ class ScriptedOrigin:
             reply = route.next() if route is not None else None
             if reply is not None and reply.before_content is not None:
                 await reply.before_content.passed()
-            body = b"" if reply and reply.is_early else await _read_content(reader, fields)
-            request = ReceivedRequest(head, method, target, fields, body, number)
+            body, trailers = b"", list[Field]()
+            if reply is None or not reply.is_early:
+                body = await _read_content(reader, fields, trailers)
+            request = ReceivedRequest(head, method, target, fields, body, number, trailers)
             self.received.append(request)
             self._changed.set()
             if reply is None:
@@ -300,20 +309,24 @@ def _parsed(head: bytes) -> tuple[str, str, list[Field]]:
     return method, target, fields
 
 
-async def _read_content(reader: asyncio.StreamReader, fields: list[Field]) -> bytes:
+async def _read_content(
+    reader: asyncio.StreamReader, fields: list[Field], trailers: list[Field]
+) -> bytes:
     """Read the content by Content-Length or chunks."""
     lowered = [(name.lower(), value) for name, value in fields]
     if first(lowered, b"transfer-encoding") is not None:
-        return await _read_chunks(reader)
+        return await _read_chunks(reader, trailers)
     return await reader.readexactly(int(first(lowered, b"content-length") or 0))
 
 
-async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
+async def _read_chunks(reader: asyncio.StreamReader, trailers: list[Field]) -> bytes:
     chunks = []
     while size := int(await reader.readuntil(b"\r\n"), 16):
         chunks.append(await reader.readexactly(size))
         assert await reader.readexactly(2) == b"\r\n"
-    assert await reader.readexactly(2) == b"\r\n"
+    while line := (await reader.readuntil(b"\r\n"))[:-2]:
+        name, _, value = line.partition(b":")
+        trailers.append((name, value.strip(b" ")))
     return b"".join(chunks)
 
 
@@ -358,7 +371,8 @@ async def _play(
         if len(reply.segments) in reply.pauses:
             await _held(reply.pauses[len(reply.segments)], listened)
         if reply.is_chunked and has_content and reply.cut_after is None:
-            writer.write(b"0\r\n\r\n")
+            lines = b"".join(b"%b: %b\r\n" % line for line in reply.trailers)
+            writer.write(b"0\r\n%b\r\n" % lines)
     if reply.cut_after is not None:
         if reply.is_reset:
             _reset(writer)

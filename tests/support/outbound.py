@@ -21,6 +21,7 @@ def outbound(
     protocol: str = "HTTP/2",
     authority: bytes = b"widgets.example",
     interim: Interim | None = None,
+    takes_trailers: bool = False,
 ) -> OutboundRequest:
     return OutboundRequest(
         method=method.encode("latin-1"),
@@ -33,6 +34,7 @@ def outbound(
         protocol=protocol,
         authority=authority,
         interim=interim,
+        takes_trailers=takes_trailers,
     )
 
 

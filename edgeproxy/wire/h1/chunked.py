@@ -1,8 +1,8 @@
 """Content in the chunked transfer coding (RFC 9112 section 7.1).
 
-Extensions and trailers are checked, bounded and dropped: a trailer never becomes a field (RFC
-9111 section 3.1), and no extension is known. llhttp could decode this too, but not say where the
-content ended, and behind it waits the next request.
+Extensions are checked, bounded and dropped: none is known. Trailers are checked, bounded and kept
+apart: they never become fields (RFC 9111 section 3.1). llhttp could decode this too, but not say
+where the content ended, and behind it waits the next request.
 """
 
 from edgeproxy.errors import DownstreamError
@@ -16,20 +16,29 @@ _SIZE, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
 
 
 class ChunkedDecoder:
-    """Decodes the content of one message; the bytes stay in the caller's buffer."""
+    """Decodes the content of one message; the bytes stay in the caller's buffer.
 
-    __slots__ = ("_budget_extensions", "_budget_trailers", "_rest", "_state")
+    `trailers` are the lines behind the content so far, names in lower case.
+    """
+
+    __slots__ = ("_budget_extensions", "_budget_trailers", "_rest", "_state", "trailers")
 
     def __init__(self) -> None:
         self._state = _SIZE
         self._rest = 0
         self._budget_extensions = _EXTENSIONS_BYTES_MAX
         self._budget_trailers = _TRAILERS_BYTES_MAX
+        self.trailers: list[tuple[bytes, bytes]] = []
 
     @property
     def is_complete(self) -> bool:
         """Whether the last chunk and the trailer section were decoded."""
         return self._state == _DONE
+
+    @property
+    def is_behind_content(self) -> bool:
+        """Whether the last chunk was decoded: only trailers can come."""
+        return self._state >= _TRAILERS
 
     def decode(self, data: bytes, position: int) -> tuple[bytes, int]:
         """Return the content that begins at `position`, and the position behind it.
@@ -40,23 +49,35 @@ class ChunkedDecoder:
             DownstreamError: 400; nothing behind `position` means anything any more.
         """
         pieces: list[bytes] = []
-        while self._state != _DONE:
+        position = self._advance(data, position, pieces, _DONE)
+        return b"".join(pieces), position
+
+    def skip(self, data: bytes, position: int) -> int:
+        """Go on as `decode` does, for somebody who has the content already.
+
+        Stops once behind the last chunk: there the trailer section begins.
+
+        Raises:
+            DownstreamError: as `decode`.
+        """
+        return self._advance(data, position, None, _DONE if self.is_behind_content else _TRAILERS)
+
+    def _advance(self, data: bytes, position: int, pieces: list[bytes] | None, until: int) -> int:
+        while self._state < until:
             before = position, self._state
             if self._state == _DATA:
-                position = self._take(data, position, pieces)
+                end = min(position + self._rest, len(data))
+                if pieces is not None:
+                    pieces.append(data[position:end])
+                self._rest -= end - position
+                position = end
+                if not self._rest:
+                    self._state = _DATA_END
             else:
                 position = self._line(data, position)
             if before == (position, self._state):
                 break
-        return b"".join(pieces), position
-
-    def _take(self, data: bytes, position: int, pieces: list[bytes]) -> int:
-        piece = data[position : position + self._rest]
-        pieces.append(piece)
-        self._rest -= len(piece)
-        if not self._rest:
-            self._state = _DATA_END
-        return position + len(piece)
+        return position
 
     def _line(self, data: bytes, position: int) -> int:
         """Move over one line between the pieces; stay where it has not arrived whole."""
@@ -96,4 +117,6 @@ class ChunkedDecoder:
                 raise DownstreamError(400, "trailer", close=True)
             return position
         self._budget_trailers -= end - position
+        name, _, value = data[position : end - 2].partition(b":")
+        self.trailers.append((name.lower(), value.strip(b" \t")))
         return end

@@ -146,6 +146,11 @@ def encode_refusal(status: int, date: bytes) -> bytes:
     return status_line(status) + encode_fields(fields) + b"\r\n" + body
 
 
+def encode_last_chunk(trailers: Sequence[Field]) -> bytes:
+    """Return what ends chunked content, with the trailers in it (RFC 9112 section 7.1.2)."""
+    return b"0\r\n" + encode_fields(trailers) + b"\r\n" if trailers else LAST_CHUNK
+
+
 def encode_chunk(data: bytes | memoryview) -> list[bytes | memoryview]:
     """Return one chunk's pieces; `data` must not be empty, for that would end the message."""
     return [b"%x\r\n" % len(data), data, b"\r\n"]

@@ -18,7 +18,10 @@ _EMPTY_LINES_MAX = 4
 
 
 class RequestReader:
-    """Reads requests from one connection of that scheme."""
+    """Reads requests from one connection of that scheme.
+
+    `trailers` are those of the content that was pulled last, once it has ended.
+    """
 
     __slots__ = (
         "_chunked",
@@ -30,6 +33,7 @@ class RequestReader:
         "_position",
         "_rest",
         "_scanned",
+        "trailers",
     )
 
     def __init__(self, scheme: bytes, limits: Limits) -> None:
@@ -42,6 +46,7 @@ class RequestReader:
         self._rest = 0
         self._chunked: ChunkedDecoder | None = None
         self._fault: DownstreamError | None = None
+        self.trailers: list[tuple[bytes, bytes]] = []
 
     @property
     def buffered(self) -> int:
@@ -114,6 +119,7 @@ class RequestReader:
             return None
         self._consume(end + 4)
         self._empty_lines = 0
+        self.trailers = []
         head = self._parser.parse(data[start : end + 4])
         if head.framing.is_chunked:
             self._chunked = ChunkedDecoder()
@@ -150,5 +156,6 @@ class RequestReader:
             raise
         self._consume(position)
         if self._chunked.is_complete:
+            self.trailers = self._chunked.trailers
             self._chunked = None
         return piece

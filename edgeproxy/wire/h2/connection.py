@@ -46,6 +46,9 @@ class Sink(Protocol):
     def on_content(self, stream: Stream, data: bytes) -> None:
         """Content of a request; `credit` it once it is used. The end is in `is_remote_ended`."""
 
+    def on_trailers(self, stream: Stream, fields: list[Field]) -> None:
+        """Fields behind a request's content, whose end `on_content` tells next."""
+
     def on_reset(self, stream: Stream) -> None:
         """The stream is gone, by the peer's or our doing: stop working for it."""
 
@@ -203,15 +206,16 @@ class Connection(FrameReader):
         return stream
 
     def _on_trailers(self, stream: Stream, fields: list[Field] | None, flags: int) -> None:
-        """Check trailers and let them end the content; they are not forwarded."""
+        """Let trailers end the content; those over the limits are as if there were none."""
         if stream.is_remote_ended:
             raise StreamFault(stream.id, codes.STREAM_CLOSED, "HEADERS after END_STREAM")
         if not flags & frames.END_STREAM:
             raise StreamFault(stream.id, codes.PROTOCOL_ERROR, "trailers without END_STREAM")
-        if fields is not None:
-            parse_trailers(fields, stream_id=stream.id)
+        trailers = [] if fields is None else parse_trailers(fields, stream_id=stream.id)
         self._check_length(stream, is_end=True)
         stream.is_remote_ended = True
+        if trailers:
+            self._sink.on_trailers(stream, trailers)
         self._sink.on_content(stream, b"")
 
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:

@@ -134,9 +134,10 @@ class Sender:
             stream.chunks.append(chunk)
         self.enqueue(stream)
 
-    def finish(self, stream: Stream) -> None:
-        """Say that no content follows what was fed."""
+    def finish(self, stream: Stream, trailers: bytes = b"") -> None:
+        """Say that no content follows what was fed, only that field block if there is one."""
         stream.is_final = True
+        stream.trailers = trailers
         self.enqueue(stream)
 
     def enqueue(self, stream: Stream) -> None:
@@ -206,6 +207,9 @@ class Sender:
             is_end = n == size and stream.is_final and not stream.chunks
             if n <= 0 and not is_end:
                 break
+            if is_end and stream.trailers:
+                sent += self._append_ending(stream, n)
+                break
             out.append(n.to_bytes(3, "big") + (b"\0\x01" if is_end else b"\0\0") + ident)
             if n:
                 out.append(
@@ -236,6 +240,17 @@ class Sender:
             at += FRAME_BYTES_MAX
         stream.offset = at
         self.out_bytes += count * (FRAME_BYTES_MAX + HEADER_BYTES)
+
+    def _append_ending(self, stream: Stream, size: int) -> int:
+        """Frame the last `size` bytes of content and the trailers behind them (section 8.1)."""
+        if size:
+            self.out.append(size.to_bytes(3, "big") + b"\0\0" + stream.id_bytes)
+            self.out.append(memoryview(stream.current)[stream.offset : stream.offset + size])
+            self.out_bytes += size + HEADER_BYTES
+        self.start(stream, stream.trailers, END_STREAM)
+        stream.is_local_ended = True
+        stream.current, stream.offset = b"", 0
+        return size
 
     def widen(self, increment: int) -> None:
         """Take a WINDOW_UPDATE for the connection (section 6.9.1)."""

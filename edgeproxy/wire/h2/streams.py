@@ -14,7 +14,8 @@ class Stream:
     `window` is what we may still send on it, `window_in` what the peer may; both in bytes, `window`
     may be negative (section 6.9.2). Output is `current[offset:]`, then `chunks`, `queued_bytes` in
     all; references only, never copies. Of what came in, `unused_bytes` were not given back to the
-    connection's window yet, and `credit` not to the stream's. `exchange` belongs to the listener.
+    connection's window yet, and `credit` not to the stream's. `trailers` is the field block that
+    ends a final stream, b"" for none. `exchange` belongs to the listener.
     """
 
     __slots__ = (
@@ -34,6 +35,7 @@ class Stream:
         "queued_bytes",
         "received_bytes",
         "sent_bytes",
+        "trailers",
         "unused_bytes",
         "window",
         "window_in",
@@ -58,6 +60,7 @@ class Stream:
         self.is_final = False
         self.is_queued = False
         self.sent_bytes = 0
+        self.trailers = b""
         self.exchange: object | None = None
 
     @property

@@ -294,3 +294,15 @@ async def test_what_has_ended_is_freed_without_the_collector(end) -> None:
         assert freed() is None
     finally:
         gc.enable()
+
+
+async def test_trailers_belong_to_the_whole() -> None:
+    body = keeping()
+    reader, part = body.read(), body.read().only(0, 1)
+    await body.append(b"abc")
+    assert reader.trailers == ()
+    body.finish(((b"digest", b"x"),))
+    assert await whole(reader) == b"abc"
+    assert await whole(part) == b"ab"
+    assert reader.trailers == ((b"digest", b"x"),)
+    assert part.trailers == ()

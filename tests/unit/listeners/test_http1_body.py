@@ -151,3 +151,12 @@ async def test_a_client_that_waits_for_100_may_leave_its_content_out(upload: Fix
 async def test_it_is_an_async_iterator(upload: Fixture) -> None:
     body: AsyncIterator[bytes] = upload.body
     assert aiter(body) is body
+
+
+async def test_trailers_are_there_when_the_content_was_read() -> None:
+    chunked = Fixture(b"transfer-encoding: chunked")
+    chunked.feed(b"1\r\na\r\n0\r\nDigest: x\r\n\r\n")
+    assert await anext(chunked.body) == b"a"
+    assert chunked.body.trailers == ()
+    assert [piece async for piece in chunked.body] == []
+    assert chunked.body.trailers == ((b"digest", b"x"),)

@@ -89,3 +89,26 @@ def test_http_1_0_ends_with_the_connection() -> None:
     assert not sending.keeps_alive
     assert sending.frame(b"hello") == [b"hello"]
     assert sending.end() == []
+
+
+def test_trailers_are_for_those_who_look_at_them() -> None:
+    trailers = ((b"digest", b"x"),)
+    for te, expected in (
+        (b"trailers", b"0\r\ndigest: x\r\n\r\n"),
+        (b"gzip, Trailers", b"0\r\ndigest: x\r\n\r\n"),
+        (b"gzip", b"0\r\n\r\n"),
+    ):
+        sending = exchange()
+        sending.request.fields = [(b"te", te)]
+        sending.start(response(Stream()), keeps_alive=True)
+        assert joined(sending.end(trailers)) == expected
+    sending = exchange()
+    sending.start(response(Stream()), keeps_alive=True)
+    assert joined(sending.end(trailers)) == b"0\r\n\r\n"
+
+
+def test_only_chunks_can_be_followed_by_trailers() -> None:
+    sending = exchange()
+    sending.request.fields = [(b"te", b"trailers")]
+    sending.start(response(Stream(), length=0), keeps_alive=True)
+    assert sending.end(((b"digest", b"x"),)) == []

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from edgeproxy.errors import UpstreamError
+from edgeproxy.origin.asides import Asides
 from edgeproxy.origin.exchange import Exchange, Phase, tracing
 from edgeproxy.origin.settings import OriginSettings
 
@@ -17,7 +18,7 @@ def exchange(total_deadline=FOREVER, **seconds):
     settings = OriginSettings(
         name="a", url="http://a", **{"total_timeout_seconds": FOREVER, **chosen}
     )
-    return Exchange(settings, total_deadline)
+    return Exchange(settings, total_deadline, Asides())
 
 
 async def linger(made, phases):

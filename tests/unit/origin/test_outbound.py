@@ -3,7 +3,12 @@
 import pytest
 
 from edgeproxy.errors import UpstreamError
-from edgeproxy.origin.outbound import forwarded, forwarded_fields, request_head
+from edgeproxy.origin.outbound import (
+    forwarded,
+    forwarded_fields,
+    request_head,
+    trailer_section,
+)
 from tests.support.outbound import outbound, pieces
 
 
@@ -143,3 +148,22 @@ def test_nothing_that_could_split_the_request_is_ever_written(request_):
     with pytest.raises(UpstreamError) as caught:
         head(request_)
     assert (caught.value.word, caught.value.status) == ("proxy_internal_error", 500)
+
+
+def test_trailers_of_a_request():
+    sent = trailer_section([(b"x-sum", b"1"), (b"host", b"evil"), (b"x-sum", b"2")])
+    assert sent == b"x-sum: 1\r\nx-sum: 2\r\n"
+    assert trailer_section(()) == b""
+
+
+@pytest.mark.parametrize("line", [(b"a b", b"c"), (b"a", b"b\r\nc: d"), (b"a", b"\x00")])
+def test_a_trailer_that_would_split_the_request_goes_nowhere(line):
+    with pytest.raises(UpstreamError) as caught:
+        trailer_section([line])
+    assert caught.value.word == "proxy_internal_error"
+
+
+def test_te_is_said_for_a_client_that_takes_trailers():
+    made = lines(outbound(takes_trailers=True))
+    assert made[-4:-2] == [b"te: trailers", b"connection: te"]
+    assert not [line for line in lines(outbound()) if line.startswith((b"te:", b"connection:"))]

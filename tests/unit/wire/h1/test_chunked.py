@@ -36,6 +36,23 @@ def test_content(decode, data: bytes, content: bytes) -> None:
     assert decode(data) == (content, len(data), True)
 
 
+def test_trailers_are_kept_apart() -> None:
+    data = b"1\r\na\r\n0\r\nDigest:  x \t\r\na:\r\nDigest: y\r\n\r\n"
+    decoder, position = ChunkedDecoder(), 0
+    for end in range(1, len(data) + 1):
+        _, position = decoder.decode(data[:end], position)
+    assert decoder.trailers == [(b"digest", b"x"), (b"a", b""), (b"digest", b"y")]
+
+
+def test_who_has_the_content_may_skip_it() -> None:
+    decoder, data = ChunkedDecoder(), b"5\r\nab\r\nc\r\n0\r\na: b\r\n\r\nrest"
+    assert decoder.skip(data[:5], 0) == 5
+    begin = decoder.skip(data, 5)
+    assert (begin, decoder.is_behind_content) == (data.index(b"a: b"), True)
+    assert decoder.skip(data, begin) == len(data) - 4
+    assert (decoder.is_complete, decoder.trailers) == (True, [(b"a", b"b")])
+
+
 def test_what_follows_is_left_alone() -> None:
     assert decode(b"1\r\na\r\n0\r\n\r\nGET /") == (b"a", 11, True)
 

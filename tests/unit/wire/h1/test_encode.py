@@ -2,7 +2,7 @@ import pytest
 
 from edgeproxy.http.messages import FieldSection
 from edgeproxy.wire.h1 import encode
-from edgeproxy.wire.h1.encode import Ending, encode_head
+from edgeproxy.wire.h1.encode import Ending, encode_head, encode_interim, encode_last_chunk
 
 ETAG = FieldSection([(b"etag", b'"x"'), (b"vary", b"a"), (b"vary", b"b")])
 LENGTH = FieldSection([(b"x-content-length", b"7"), (b"content-length", b"5")])
@@ -83,3 +83,16 @@ def test_a_refusal_is_a_whole_response() -> None:
     assert head.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\ndate: Thu, 01 Jan")
     assert b"\r\ncontent-length: %d\r\n" % len(body) in head
     assert head.endswith(b"\r\nconnection: close")
+
+
+def test_interim_heads() -> None:
+    section = FieldSection([(b"link", b"</a>"), (b"x", b"a\r\nb")])
+    expected = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+    assert encode_interim(103, section) == expected
+    assert encode_interim(199, FieldSection(())) == b"HTTP/1.1 199 \r\n\r\n"
+
+
+def test_the_last_chunk() -> None:
+    assert encode_last_chunk(()) == b"0\r\n\r\n"
+    trailers = ((b"a", b"b"), (b"c", b"d\r\ne"))
+    assert encode_last_chunk(trailers) == b"0\r\na: b\r\n\r\n"

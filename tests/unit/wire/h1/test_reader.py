@@ -122,3 +122,13 @@ def test_an_endless_head_is_not_collected() -> None:
         send_forever()
     assert caught.value.status == 431
     assert reader.buffered < 17_000
+
+
+def test_trailers_are_those_of_the_content_pulled_last(reader: RequestReader) -> None:
+    reader.feed(CHUNKED[:-2] + b"Digest: x\r\n\r\n" + GET)
+    reader.next_head()
+    assert reader.trailers == []
+    content_of(reader)
+    assert reader.trailers == [(b"digest", b"x")]
+    reader.next_head()
+    assert reader.trailers == []

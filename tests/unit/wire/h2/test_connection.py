@@ -78,12 +78,14 @@ def test_trailers_end_the_content():
     peer.send(peer.headers(1, [(b"checksum", b"1")]))
     assert peer.sink.whole == [1]
     assert peer.sink.content == {1: b"abc"}
+    assert peer.sink.trailers == {1: [(b"checksum", b"1")]}
 
 
 def test_trailers_over_the_limits_end_the_content_all_the_same():
     peer = Peer().upload(1)
     peer.send(peer.headers(1, [(b"a", b"b")] * 200))
     assert peer.sink.whole == [1]
+    assert peer.sink.trailers == {}
 
 
 def test_a_section_over_the_limits_is_told_and_the_connection_lives():

@@ -359,3 +359,61 @@ def test_an_initial_window_must_not_overflow_a_stream(sender: Sender):
     with pytest.raises(ConnectionFault) as caught:
         sender.resize([stream(window=WIDE)], 65536)
     assert caught.value.code == codes.FLOW_CONTROL_ERROR
+
+
+# --- trailers -----------------------------------------------------------------------------------
+
+
+def ending_of(found: list[oracle.Frame]) -> list[tuple[str, int, bool]]:
+    return [(type(f).__name__, len(f.data), "END_STREAM" in f.flags) for f in found]
+
+
+def test_trailers_end_a_stream_instead_of_its_content(sender: Sender):
+    one = stream()
+    sender.start(one, b"\x88")
+    sender.feed(one, b"abc")
+    sender.feed(one, b"defg")
+    sender.finish(one, b"trailers")
+    sender.pump(BUDGET)
+    assert ending_of(drained(sender)) == [
+        ("HeadersFrame", 1, False),
+        ("DataFrame", 3, False),
+        ("DataFrame", 4, False),
+        ("HeadersFrame", 8, True),
+    ]
+    assert sender.ended == [one]
+    assert (one.sent_bytes, one.queued_bytes, one.is_local_ended) == (7, 0, True)
+
+
+def test_trailers_need_no_window(sender: Sender):
+    one = stream(window=3)
+    sender.feed(one, b"abc")
+    sender.pump(BUDGET)
+    assert one.window == 0
+    sender.finish(one, b"trailers")
+    sender.pump(BUDGET)
+    assert ending_of(drained(sender)) == [("DataFrame", 3, False), ("HeadersFrame", 8, True)]
+
+
+def test_trailers_wait_for_the_content_before_them(sender: Sender):
+    one = stream(window=2)
+    sender.feed(one, b"abc")
+    sender.finish(one, b"trailers")
+    sender.pump(BUDGET)
+    assert ending_of(drained(sender)) == [("DataFrame", 2, False)]
+    sender.widen_stream(one, 1)
+    sender.pump(BUDGET)
+    found = drained(sender)
+    assert ending_of(found) == [("DataFrame", 1, False), ("HeadersFrame", 8, True)]
+    assert body_of(found) == b"c"
+
+
+def test_large_content_with_trailers(sender: Sender):
+    one = stream()
+    sender.feed(one, bytes(40_000))
+    sender.finish(one, bytes(20_000))
+    sender.pump(BUDGET)
+    found = drained(sender)
+    assert len(body_of(found)) == 40_000
+    assert [type(f).__name__ for f in found[-2:]] == ["HeadersFrame", "ContinuationFrame"]
+    assert sum("END_STREAM" in f.flags for f in found) == 1
