@@ -14,35 +14,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from edgeproxy.cache.freshness import Freshness
 from edgeproxy.cache.reuse import STALE_IF_ERROR_STATUSES, may_serve_stale_on_error
-from edgeproxy.cache.stored import StoredResponse, make_stored, with_date
+from edgeproxy.cache.stored import StoredResponse, with_date
 from edgeproxy.cache.storing import (
     REFUSED_FOR_THE_ASKER,
     DoNotStore,
     Store,
-    fields_to_store,
     may_replace,
     may_store,
     withdraws,
 )
 from edgeproxy.cache.validation import carry_over, conditional_fields, freshen, select_for_304
-from edgeproxy.cache.vary import nominated, selecting_values
+from edgeproxy.cache.vary import selecting_values
 from edgeproxy.clock import Clock
 from edgeproxy.coding.decoders import DECODABLE
 from edgeproxy.edge.coder import Coder
-from edgeproxy.edge.collapse import Arriving, Confirmed, Flight, Flights, Private, Unavailable
-from edgeproxy.edge.deliver import generated_fields, offer, represent
+from edgeproxy.edge.collapse import Confirmed, Flight, Flights, Private, Unavailable
+from edgeproxy.edge.deliver import represent
 from edgeproxy.edge.fetch import never_asks, outbound
 from edgeproxy.edge.generations import Generations
 from edgeproxy.edge.growing import GrowingBody, Hold, Room
+from edgeproxy.edge.keeping import Keeping
 from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.question import Question
-from edgeproxy.edge.recoding import Arrival, Recodings
 from edgeproxy.edge.settings import EdgeSettings
 from edgeproxy.errors import UpstreamError
 from edgeproxy.http.codings import IDENTITY, coding_of
-from edgeproxy.http.messages import Field, Fields, first
+from edgeproxy.http.messages import Field
 from edgeproxy.http.trailers import trailers_of
 from edgeproxy.http.upstream import OriginResponse
 from edgeproxy.observe.counters import Counters
@@ -156,7 +154,16 @@ class Filler:
             return
         verdict = self._verdict(question, response)
         if isinstance(verdict, Store):
-            keeping = _Keeping(question, flight, response, verdict.freshness, generation)
+            keeping = Keeping(
+                question,
+                flight,
+                response,
+                verdict.freshness,
+                generation,
+                self.coder,
+                self.room,
+                self.settings.stream_window_bytes,
+            )
             await self._keep(keeping)
         else:
             await self._hand_over(question, flight, response, verdict)
@@ -222,7 +229,7 @@ class Filler:
             raise
         body.finish(trailers_of(response.body))
 
-    async def _keep(self, keeping: "_Keeping") -> None:
+    async def _keep(self, keeping: Keeping) -> None:
         """Let everybody read while it grows, and store it once it is whole."""
         question, flight = keeping.question, keeping.flight
         body = GrowingBody(
@@ -236,7 +243,7 @@ class Filler:
             await self._grow(keeping, body)
 
     @contextmanager
-    def _announcing(self, keeping: "_Keeping", body: GrowingBody) -> Iterator[None]:
+    def _announcing(self, keeping: Keeping, body: GrowingBody) -> Iterator[None]:
         """Announce what arrives: at once, or, where its ETag is to be made of it, a moment later.
 
         Small content mostly comes together with its fields: with its digest even the first client
@@ -245,7 +252,7 @@ class Filler:
 
         def announce() -> None:
             if not keeping.flight.is_announced:
-                keeping.flight.announce(keeping.arriving(body, self))
+                keeping.flight.announce(keeping.arriving(body))
 
         if not keeping.lacks_etag(self.settings.settle_bytes_max):
             announce()
@@ -258,7 +265,7 @@ class Filler:
             timer.cancel()
             announce()
 
-    async def _grow(self, keeping: "_Keeping", body: GrowingBody) -> None:
+    async def _grow(self, keeping: Keeping, body: GrowingBody) -> None:
         flight, response = keeping.flight, keeping.response
         digest, held = hashlib.sha256(), Hold(self.room)
         try:
@@ -292,7 +299,7 @@ class Filler:
         self.flights.release(flight)
         self.flights.remember_uncacheable(flight.key)
 
-    def _commit(self, keeping: "_Keeping", content: bytes, digest: bytes) -> StoredResponse:
+    def _commit(self, keeping: Keeping, content: bytes, digest: bytes) -> StoredResponse:
         """Store what is whole, unless something overtook it; returns what was made of it."""
         new = keeping.make(content, digest)
         if not self._may_commit(keeping.flight, keeping.generation):
@@ -307,117 +314,6 @@ class Filler:
         _mark_vary(new, keeping.question)
         self.store.put(new)
         return new
-
-
-@dataclass(slots=True, eq=False)
-class _Keeping:
-    """A response on its way into the store; `stored` once it is whole."""
-
-    question: Question
-    flight: Flight
-    response: OriginResponse
-    freshness: Freshness
-    generation: int
-    stored: StoredResponse | None = None
-    recodings: Recodings | None = None
-
-    def lacks_etag(self, bytes_max: int) -> bool:
-        """Whether an ETag is to be made, of content so small that it is worth to wait for it."""
-        length = self.response.content_length
-        return (
-            self.question.route.rule.generates_validators
-            and first(self.response.fields, b"etag") is None
-            and length is not None
-            and length <= bytes_max
-        )
-
-    @property
-    def fields(self) -> Fields:
-        return with_date(fields_to_store(self.response.fields), self.response.response_time)
-
-    def settle(self, stored: StoredResponse) -> None:
-        """The content is whole."""
-        self.stored = stored
-        if self.recodings is not None:
-            self.recodings.settle(stored)
-
-    def _recodings(
-        self, filler: Filler, fields: Fields, generated: Fields, keep_bytes_max: int
-    ) -> Recodings | None:
-        route, response = self.question.route, self.response
-        length = response.content_length
-        offered = offer(route, response.status, fields, length=length)
-        if not offered.is_negotiable:
-            return None
-        arrival = Arrival(
-            route=route,
-            status=response.status,
-            fields=fields,
-            generated=generated,
-            offer=offered,
-            keep_bytes_max=keep_bytes_max,
-            window_bytes=filler.settings.stream_window_bytes,
-            room=filler.room,
-        )
-        self.recodings = Recodings(filler.coder, arrival)
-        if self.stored is not None:
-            self.recodings.settle(self.stored)
-        return self.recodings
-
-    def arriving(self, body: GrowingBody, filler: Filler) -> Arriving:
-        """Return the announcement: what is known now."""
-        question, response, fields = self.question, self.response, self.fields
-        stale = question.selected
-        names = nominated(fields) or ()
-        if never_asks(question.route, names):
-            names = ()
-        generated: Fields = ()
-        if self.stored is not None:
-            generated = generated_fields(self.stored)
-        elif question.route.rule.generates_validators:
-            generated = ((b"last-modified", first(fields, b"date") or b""),)
-        representation = represent(
-            question.route,
-            response.status,
-            fields,
-            length=response.content_length,
-            may_be_shared=True,
-            generated=generated,
-        )
-        return Arriving(
-            representation,
-            body,
-            selecting_values(names, question.asked.fields),
-            may_be_shared=is_shareable(self.freshness),
-            will_be_stored=stale is None or may_replace(stale, response.status),
-            recodings=self._recodings(filler, fields, generated, body.keep_bytes_max),
-        )
-
-    def make(self, content: bytes, digest: bytes) -> StoredResponse:
-        """Return what is to be stored."""
-        question, response = self.question, self.response
-        return make_stored(
-            self.flight.key,
-            response.status,
-            self.fields,
-            content,
-            digest=digest,
-            request_fields=question.asked.fields,
-            request_time=response.request_time,
-            response_time=response.response_time,
-            freshness=self.freshness,
-            fill_generation=self.generation,
-            generates_validators=question.route.rule.generates_validators,
-        )
-
-
-def is_shareable(freshness: Freshness) -> bool:
-    """Tell whether one answer may serve those who asked at the same time.
-
-    What must be validated for every reuse, or is stale on arrival, is for the asker alone (RFC
-    9111 section 5.2.2.4), even though it is stored.
-    """
-    return freshness.lifetime > 0 and not freshness.always_validate
 
 
 def may_be_public(verdict: Store | DoNotStore) -> bool:

@@ -25,8 +25,9 @@ from edgeproxy.edge.collapse import (
     Unavailable,
 )
 from edgeproxy.edge.deliver import range_of
-from edgeproxy.edge.fill import Filler, is_shareable
+from edgeproxy.edge.fill import Filler
 from edgeproxy.edge.growing import Reader
+from edgeproxy.edge.keeping import is_shareable
 from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.passthrough import PassThrough
 from edgeproxy.edge.question import Question

@@ -4,7 +4,7 @@ from edgeproxy.cache.freshness import Freshness
 from edgeproxy.cache.storing import DoNotStore, Store
 from edgeproxy.edge.collapse import Arriving, Confirmed, Flight, Private, Unavailable
 from edgeproxy.edge.fetch import question
-from edgeproxy.edge.fill import Filler, is_shareable, may_be_public
+from edgeproxy.edge.fill import Filler, may_be_public
 from edgeproxy.edge.question import Question
 from edgeproxy.edge.settings import EdgeSettings
 from edgeproxy.errors import UpstreamError
@@ -179,18 +179,6 @@ async def test_what_breaks_off_makes_room(pop: Pop) -> None:
     pop.origin.on("GET", "/a").reply(200, [b"a", b"b"], cache_control="max-age=60").cut(1)
     assert (await pop.get("/a")).failure is not None
     assert pop.edge._forwarder.filler.room.used == 0
-
-
-@pytest.mark.parametrize(
-    ("freshness", "expected"),
-    [
-        (Freshness(60, "max-age"), True),
-        (Freshness(0, "max-age"), False),
-        (Freshness(60, "max-age", always_validate=True), False),
-    ],
-)
-def test_what_one_answer_may_serve(freshness: Freshness, expected: bool) -> None:
-    assert is_shareable(freshness) is expected
 
 
 @pytest.mark.parametrize(
