@@ -21,6 +21,8 @@ NODE = re.compile(
 )
 VIA = re.compile(rf"(?:{TOKEN}/)?{TOKEN} {TOKEN}")
 
+OURS = [b"host", b"via", b"cdn-loop", b"forwarded", b"surrogate-capability"]
+
 identifiers = st.text(alphabet="azAZ09!#$%&'*+-.^_`|~", min_size=1, max_size=12)
 authorities = st.binary(max_size=30).filter(is_field_value)
 clients = st.one_of(
@@ -32,7 +34,11 @@ def asked(client: str, authority: bytes, protocol: str = "HTTP/2") -> OutboundRe
     return OutboundRequest(
         method=b"GET",
         target=b"/",
-        fields=[(b"forwarded", b"for=6.6.6.6"), (b"x-forwarded-for", b"6.6.6.6")],
+        fields=[
+            (b"forwarded", b"for=6.6.6.6"),
+            (b"x-forwarded-for", b"6.6.6.6"),
+            (b"surrogate-capability", b'x="6.6.6.6"'),
+        ],
         client=client,
         scheme=b"https",
         protocol=protocol,
@@ -75,7 +81,7 @@ def test_forwarded_is_one_element_that_says_what_we_know(client, authority, iden
 def test_each_of_our_lines_stands_once_and_nothing_of_the_clients(protocol, client, identifier):
     head = request_head(asked(client, b"a.example", protocol), host="o", identifier=identifier)
     lines = [line.partition(b": ")[::2] for line in head.split(b"\r\n")[1:-2]]
-    assert [name for name, _ in lines] == [b"host", b"via", b"cdn-loop", b"forwarded"]
+    assert [name for name, _ in lines] == OURS
     assert b"6.6.6.6" not in head or client == "6.6.6.6"
     assert VIA.fullmatch(lines[1][1].decode())
     assert lines[1][1].startswith(protocol.removeprefix("HTTP/").encode() + b" ")
