@@ -6,7 +6,7 @@ libraries do (`encoders`, `decoders`); one `Recoder` belongs to one thread at a 
 
 from collections.abc import Iterable
 
-from edgeproxy.coding.decoders import decoder
+from edgeproxy.coding.decoders import decode, decoder
 from edgeproxy.coding.encoders import Level, encode, encoder
 from edgeproxy.http.codings import IDENTITY
 
@@ -61,10 +61,15 @@ def recode(
 ) -> bytes:
     """Return the whole body recoded, under the rules of `Recoder`.
 
+    What comes out depends on the identity form, `target` and `level` only, so that it is the same
+    wherever the body came from; with a coded source the whole identity form is held meanwhile.
+
     Raises:
         CodingError: the body is malformed, not complete, or larger than the limits allow.
+        ValueError: there is nothing to do, or a coding is none of `CODINGS`.
     """
-    if source == IDENTITY != target:
-        return encode(body, target, level=level)
-    one = Recoder(source, target, level=level, bytes_max=bytes_max)
-    return one.feed(body) + one.finish()
+    if source == target:
+        raise ValueError(f"recoding {source!r} into itself")
+    if source != IDENTITY:
+        body = decode(body, source, bytes_max=bytes_max)
+    return bytes(body) if target == IDENTITY else encode(body, target, level=level)

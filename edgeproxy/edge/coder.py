@@ -22,8 +22,9 @@ from typing import TypeVar
 
 from edgeproxy.cache.codings import Offer, body_in, with_derived
 from edgeproxy.cache.stored import BodyId, DerivedBody, StoredResponse
-from edgeproxy.coding.encoders import Level
-from edgeproxy.coding.recode import Recoder, recode
+from edgeproxy.coding.decoders import decode
+from edgeproxy.coding.encoders import Level, encoder
+from edgeproxy.coding.recode import recode
 from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.view import View, view_of
 from edgeproxy.errors import CodingError, DownstreamError
@@ -46,7 +47,7 @@ BEST_AT_ONCE_BYTES_MAX = 8 * 1024
 """Up to this size the best level takes some 20 ms at most, once: not worth to do it twice."""
 
 BEST_BYTES_MAX = 4 * 1024 * 1024
-"""Brotli's best level takes some 2 seconds for a megabyte: larger bodies stay as they were made."""
+"""Brotli's best level takes some 2 seconds for a megabyte: larger bodies are coded fast again."""
 
 _BEST_WAITING_MAX = 256
 _PIECE_BYTES = 64 * 1024
@@ -121,7 +122,7 @@ class Coder:
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 return await asyncio.shield(making)
-        except TimeoutError:
+        except (TimeoutError, CodingError):
             return None
 
     def begin(self, stored: StoredResponse, coding: bytes) -> "asyncio.Future[StoredResponse]":
@@ -164,7 +165,7 @@ class Coder:
             level = _level(source)
             self.count(source.coding, coding, level)
             body = await self.in_thread(partial(_coded, source, coding, level, bytes_max))
-            made = DerivedBody(body, is_final=level == "best" or is_final(coding, len(source.body)))
+            made = DerivedBody(body, is_final=level == "best" or is_final(coding))
         except CodingError as error:
             self.failed(stored.key, error)
         except Exception:  # noqa: BLE001 - a request must not wait for what will not come
@@ -195,33 +196,41 @@ class Coder:
 
     async def _improve(self, stored: StoredResponse, coding: bytes, bytes_max: int) -> None:
         source = body_to_code(stored)
-        work = partial(self._coded_best, source, coding, bytes_max)
+        work = partial(self._coded_again, source, coding, bytes_max)
         try:
-            body = await asyncio.get_running_loop().run_in_executor(self._gentle_thread, work)
+            level, body = await asyncio.get_running_loop().run_in_executor(
+                self._gentle_thread, work
+            )
         except Exception:  # noqa: BLE001 - one body must not end the work for all others
             _log.exception("a body could not be coded better")
             return
-        self.count(source.coding, coding, "best")
+        self.count(source.coding, coding, level)
         self._swap(stored.body_id, coding, body)
 
     def _swap(self, body_id: BodyId, coding: bytes, body: bytes) -> None:
         stored = self._store.latest(body_id)
         fast = None if stored is None else stored.derived.get(coding)
-        if stored is not None and fast is not None:
-            best = body if len(body) < len(fast.body) else fast.body
-            self._store.attach(stored, coding, DerivedBody(best, is_final=True))
+        # The fast one depends on how the content arrived: it never gets a strong tag.
+        if stored is not None and fast is not None and len(body) <= len(fast.body):
+            self._store.attach(stored, coding, DerivedBody(body, is_final=True))
 
-    def _coded_best(self, source: "Source", coding: bytes, bytes_max: int) -> bytes:
-        """Code in pieces, so that closing need not wait for the whole."""
-        recoder = Recoder(source.coding, coding, level="best", bytes_max=bytes_max)
-        body = memoryview(source.body)
+    def _coded_again(self, source: "Source", coding: bytes, bytes_max: int) -> tuple[Level, bytes]:
+        """Code in the one way that depends on nothing but the identity form.
+
+        In pieces, so that closing need not wait for the whole.
+        """
+        body = source.body
+        if source.coding != IDENTITY:
+            body = decode(body, source.coding, bytes_max=bytes_max)
+        level: Level = "best" if len(body) <= BEST_BYTES_MAX else "fast"
+        one = encoder(coding, level=level, size=len(body))
         pieces: list[bytes] = []
         for start in range(0, len(body), _PIECE_BYTES):
             if self._stopping.is_set():
                 raise CodingError("closed")
-            pieces.append(recoder.feed(body[start : start + _PIECE_BYTES]))
-        pieces.append(recoder.finish())
-        return b"".join(pieces)
+            pieces.append(one.feed(memoryview(body)[start : start + _PIECE_BYTES]))
+        pieces.append(one.finish())
+        return level, b"".join(pieces)
 
     async def aclose(self) -> None:
         """Stop everything at once; who waits for a coding gets none."""
@@ -231,6 +240,11 @@ class Coder:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        # What was cancelled before its first step has settled nothing.
+        for making in self._making.values():
+            making.set_exception(CodingError("closed"))
+            making.exception()  # there may be nobody who waits for it
+        self._making.clear()
         for executor in (self._threads, self._gentle_thread):
             executor.shutdown(wait=False, cancel_futures=True)
 
@@ -251,9 +265,9 @@ def body_to_code(stored: StoredResponse) -> Source:
     )
 
 
-def is_final(coding: bytes, source_bytes: int) -> bool:
-    """Tell whether a body that was made fast, of so many bytes, will stay as it is."""
-    return coding == IDENTITY or source_bytes > BEST_BYTES_MAX
+def is_final(coding: bytes) -> bool:
+    """Tell whether a body that was made fast will stay as it is: there is one identity form."""
+    return coding == IDENTITY
 
 
 def check_acceptable(offer: Offer) -> None:

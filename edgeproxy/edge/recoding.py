@@ -133,7 +133,7 @@ class Recodings:
             await self._copy(recoder, source, body, hold)
             if body.is_complete and body.is_keeping:
                 content = body.content()
-                made = DerivedBody(content, is_final=is_final(coding, source.position))
+                made = DerivedBody(content, is_final=is_final(coding))
         except CodingError as error:
             self._coder.failed(self._arrival.route.key, error)
             body.fail(UpstreamError("http_response_content_coding", 502, str(error)))

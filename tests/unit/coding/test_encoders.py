@@ -1,4 +1,5 @@
 import heapq
+import random
 import zlib
 from pathlib import Path
 
@@ -48,9 +49,28 @@ def test_what_was_flushed_can_be_decoded_at_once(coding):
     reader.finish()
 
 
+@pytest.mark.parametrize("level", ["fast", "best"])
 @pytest.mark.parametrize("coding", CODINGS)
-def test_the_same_body_is_always_coded_the_same(coding):
-    assert encode(TEXT, coding, level="fast") == encode(TEXT, coding, level="fast")
+@pytest.mark.parametrize("step", [500, 4096, 100_000])
+def test_the_same_body_is_always_coded_the_same(coding, level, step):
+    one = encoder(coding, level=level, size=len(TEXT))
+    pieces = [one.feed(TEXT[at : at + step]) for at in range(0, len(TEXT), step)]
+    assert b"".join(pieces) + one.finish() == encode(TEXT, coding, level=level)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_megabytes_are_coded_the_same_in_one_piece_and_in_many(coding):
+    numbers = random.Random(1)
+    body = b" ".join(b"%x" % numbers.getrandbits(14) for _ in range(700_000))
+    one = encoder(coding, level="fast", size=len(body))
+    pieces = [one.feed(body[at : at + 9999]) for at in range(0, len(body), 9999)]
+    assert b"".join(pieces) + one.finish() == encode(body, coding, level="fast")
+
+
+def test_zstd_states_a_known_size():
+    assert zstandard.frame_content_size(encode(TEXT, b"zstd", level="fast")) == len(TEXT)
+    one = encoder(b"zstd", level="fast")
+    assert zstandard.frame_content_size(one.feed(TEXT) + one.finish()) == -1
 
 
 def test_gzip_tells_no_time_and_no_name():

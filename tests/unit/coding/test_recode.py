@@ -55,6 +55,16 @@ def test_a_source_that_is_too_large_broken_or_cut_is_an_error(target):
             recode(broken, b"gzip", target, level="fast", bytes_max=bytes_max)
 
 
+@pytest.mark.parametrize("target", CODINGS)
+def test_where_a_body_comes_from_makes_no_difference(target):
+    sources = [source for source in (*CODINGS, IDENTITY) if source != target]
+    recoded = {
+        recode(in_coding(TEXT, source), source, target, level="fast", bytes_max=len(TEXT))
+        for source in sources
+    }
+    assert len(recoded) == 1
+
+
 def test_the_bound_is_for_what_is_decoded():
     assert recode(TEXT, IDENTITY, b"br", level="fast", bytes_max=0)
 

@@ -13,6 +13,7 @@ from edgeproxy.errors import DownstreamError
 from edgeproxy.http.messages import first
 from edgeproxy.observe.counters import Counters
 from edgeproxy.store.memory import MemoryStore
+from tests.support.coded import CODE
 from tests.support.edge import make_pop, rule
 from tests.support.stored import stored
 
@@ -58,8 +59,8 @@ async def test_all_who_ask_meanwhile_get_what_is_made_once(place) -> None:
     bodies = {task.result().body for task in tasks}
     assert [zlib.decompress(body, 31) for body in bodies] == [TEXT]
     assert place.counters.codings["identity gzip fast"] == 1
-    again = await place.view("gzip")
-    assert again.body in bodies
+    assert zlib.decompress((await place.view("gzip")).body, 31) == TEXT
+    assert place.counters.codings["identity gzip fast"] == 1
 
 
 async def test_a_client_that_leaves_does_not_stop_the_coding(place) -> None:
@@ -103,11 +104,31 @@ async def test_the_best_replaces_the_fast_one_unless_it_is_larger(place, monkeyp
     best = await place.view("gzip")
     assert len(best.body) <= len(fast.body)
     assert first(best.representation.fields, b"etag") == b'"1-gzip"'
-    larger = DerivedBody(b"x" * 50_000, is_final=True).body
-    monkeypatch.setattr(place.coder, "_coded_best", lambda *_: larger)
+    monkeypatch.setattr(place.coder, "_coded_again", lambda *_: ("best", b"x" * 50_000))
     small = await place.view("br")
     await place.coder._to_improve.join()
-    assert (await place.view("br")).body == small.body
+    again = await place.view("br")
+    assert again.body == small.body
+    assert first(again.representation.fields, b"etag") == b'W/"1-br"'
+
+
+@pytest.mark.parametrize("best_bytes_max", [1, 1 << 20])
+async def test_the_same_content_always_becomes_the_same_octets(place, monkeypatch, best_bytes_max):
+    monkeypatch.setattr(module, "BEST_BYTES_MAX", best_bytes_max)
+    text = b"".join(b"let x%d = %d;\n" % (n, n * n) for n in range(2000))
+    made = set()
+    for own in ("identity", "br"):
+        kept = stored(body=CODE[own](text), fields=[*FIELDS, (b"content-encoding", own.encode())])
+        place.store.put(kept)
+        await place.coder.view(asking("gzip"), route(), kept)
+        await place.coder._to_improve.join()
+        view = await place.coder.view(asking("gzip"), route(), place.store.latest(kept.body_id))
+        assert first(view.representation.fields, b"etag") == b'"1-gzip"'
+        made.add(view.body)
+        place.store.forget(b"k")
+    assert len(made) == 1
+    level = "best" if best_bytes_max > len(text) else "fast"
+    assert place.counters.codings[f"br gzip {level}"] == (1 if level == "best" else 2)
 
 
 async def test_what_is_gone_or_cannot_be_improved_does_not_stop_the_rest(place, caplog) -> None:
@@ -143,7 +164,7 @@ async def test_closing_ends_what_is_being_made() -> None:
     assert (await waiting).body == TEXT
     assert place.coder._tasks == set()
     with pytest.raises(Exception, match="closed"):
-        place.coder._coded_best(body_to_code(place.kept), b"br", 99)
+        place.coder._coded_again(body_to_code(place.kept), b"br", 99)
 
 
 async def test_the_best_is_made_in_a_gentle_thread(monkeypatch) -> None:
@@ -163,12 +184,9 @@ def test_identity_is_coded_from_where_it_is_at_hand() -> None:
     assert (body_to_code(own).coding, body_to_code(own).body) == (b"identity", b"plain")
 
 
-@pytest.mark.parametrize(
-    ("coding", "size", "expected"),
-    [(b"identity", 1, True), (b"br", 1, False), (b"br", 5 << 20, True)],
-)
-def test_what_stays_as_it_is(coding, size, expected) -> None:
-    assert is_final(coding, size) is expected
+def test_only_the_identity_form_stays_as_it_is() -> None:
+    assert is_final(b"identity")
+    assert not is_final(b"br")
 
 
 def test_who_might_get_something_else_of_the_origin_is_not_turned_away() -> None:
