@@ -39,7 +39,7 @@ from edgeproxy.http.messages import Field, Fields, first
 HEURISTIC_STATUSES = frozenset({200, 203, 204, 300, 301, 308, 404, 410})
 """Statuses that may get a lifetime nobody stated (RFC 9110 section 15.1).
 
-Left out: 206, which is not stored yet, and 405, 414 and 501, because an attacker can provoke them.
+Left out: 206, which is never stored as it is, and 405, 414 and 501, which an attacker can provoke.
 """
 
 GONE_STATUSES = frozenset({404, 410})

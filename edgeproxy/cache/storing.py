@@ -25,7 +25,7 @@ from edgeproxy.http.hop_by_hop import end_to_end
 from edgeproxy.http.messages import Field, Fields, Request, first
 
 # Answers to one request rather than to everybody's: partial, conditional, misdirected, too early.
-# (206 is to be stored by a later storey, RFC 9111 section 3.3.)
+# A 206 may be kept as the part that it is, but not here (`partial`).
 _NOT_FOR_OTHERS = frozenset({206, 304, 412, 416, 417, 421})
 
 # An answer to early data: the same request is welcome a moment later (RFC 8470 section 5.2).

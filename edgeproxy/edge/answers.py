@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgeproxy.edge.collapse import Arriving
-from edgeproxy.edge.deliver import Labels, live_section, range_of, respond
+from edgeproxy.edge.deliver import Labels, Part, live_section, range_of, respond
 from edgeproxy.edge.growing import Reader
 from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.representation import Representation
@@ -86,6 +86,28 @@ class Answers:
             length=len(view.body),
             tail=self._tail(request, route, live),
             labels=_labels(route, outcome),
+        )
+
+    def part(
+        self,
+        request: Request,
+        route: Route,
+        representation: Representation,
+        part: Part,
+        content: bytes,
+        *,
+        age: float,
+        member: bytes,
+    ) -> Response:
+        """Answer a range with its octets, where the whole is not there."""
+        live = live_section(representation, member, age=age)
+        return Response(
+            206,
+            (*representation.part(part.cut, part.length), *self._tail(request, route, live)),
+            content,
+            outcome="hit",
+            site=route.site.name,
+            rule=route.rule.id,
         )
 
     async def arriving(

@@ -40,6 +40,7 @@ from edgeproxy.http.messages import Request, Response, combined
 OUTCOME_OF = {
     "uri-miss": "miss",
     "vary-miss": "vary_miss",
+    "partial": "miss",
     "stale": "expired",
     "request": "miss",
     "bypass": "bypass",

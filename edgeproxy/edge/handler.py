@@ -11,6 +11,7 @@ becomes an answer and never a lost request; what `hit` returns is shared between
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from edgeproxy.cache.reuse import (
@@ -33,6 +34,7 @@ from edgeproxy.edge.forward import OUTCOME_OF, Forwarder
 from edgeproxy.edge.generations import Generations
 from edgeproxy.edge.growing import Room
 from edgeproxy.edge.lookup import Lookup, Route, SiteRoutes
+from edgeproxy.edge.parts import Parts
 from edgeproxy.edge.passthrough import PassThrough
 from edgeproxy.edge.question import Question
 from edgeproxy.edge.response_fields import CorsSections, preflight_fields
@@ -125,7 +127,17 @@ class Edge:
             coder=self._coder,
             room=Room(settings.growing_bytes_max),
         )
-        self._passthrough = PassThrough(filler=filler, answers=self._answers, lookup=self._lookup)
+        self._parts = Parts(
+            store,
+            bytes_max=settings.parts_bytes_max,
+            generations=self.generations,
+            counters=counters,
+            clock=clock,
+            answers=self._answers,
+        )
+        self._passthrough = PassThrough(
+            filler=filler, answers=self._answers, lookup=self._lookup, parts=self._parts
+        )
         self._forwarder = Forwarder(
             filler=filler, answers=self._answers, passthrough=self._passthrough
         )
@@ -283,14 +295,24 @@ class Edge:
                     return await self._in_no_coding_here(request, route, asked)
                 return self._stale_meanwhile(request, route, view, now)
             case Forward(reason, stored):
-                if policy.honours_request_directives and wants_only_stored(request):
-                    return self._refused(request, Refusal(504, "only-if-cached"))
                 question = Question(route, asked, reason, candidates, stored)
-                if _is_asked_whole(request, route, stored):
-                    return await self._forwarder.answer(request, question)
-                return await self._forwarder.apart(request, question, outcome=OUTCOME_OF[reason])
+                return await self._forward(request, question)
             case never:
                 assert_never(never)
+
+    async def _forward(self, request: Request, question: Question) -> Response:
+        """Answer from the parts, if they are enough, else through the next hop."""
+        route, asked = question.route, question.asked
+        if question.selected is None and (partial := self._parts.find(route, asked)) is not None:
+            response = self._parts.answer(request, route, partial)
+            if response is not None:
+                return response
+            question = replace(question, reason="partial")
+        if route.rule.cache.honours_request_directives and wants_only_stored(request):
+            return self._refused(request, Refusal(504, "only-if-cached"))
+        if _is_asked_whole(request, route, question.selected):
+            return await self._forwarder.answer(request, question)
+        return await self._forwarder.apart(request, question, outcome=OUTCOME_OF[question.reason])
 
     async def _in_no_coding_here(self, request: Request, route: Route, asked: Request) -> Response:
         """Let the origin answer a client that takes no coding that the stored response has."""

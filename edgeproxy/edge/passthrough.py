@@ -1,7 +1,8 @@
 """A client's own request to the next hop, its answer back, and what the cache learns from it.
 
-What is passed is not stored here; but an unsafe request invalidates (RFC 9111 section 4.4) and the
-answer to HEAD updates or outdates what is stored (section 4.3.5). RFC 9110 section 7.6.
+What is passed is not stored here; but an unsafe request invalidates (RFC 9111 section 4.4), the
+answer to HEAD updates or outdates what is stored (section 4.3.5), and that to Range may be a part
+to keep (`parts.py`). RFC 9110 section 7.6.
 
 Invariants: nothing of an answer reaches anybody but its asker, unless a rule of RFC 9111 says so;
 what was learned before an invalidation or a purge changes nothing behind it.
@@ -19,6 +20,7 @@ from edgeproxy.edge.answers import Answers
 from edgeproxy.edge.deliver import represent
 from edgeproxy.edge.fill import Filler, may_be_public
 from edgeproxy.edge.lookup import Lookup, Route, SiteRoutes
+from edgeproxy.edge.parts import Parts
 from edgeproxy.errors import UpstreamError
 from edgeproxy.http import cache_status
 from edgeproxy.http.messages import Request, Response
@@ -36,6 +38,7 @@ class PassThrough:
     filler: Filler
     answers: Answers
     lookup: Lookup
+    parts: Parts
 
     async def answer(
         self,
@@ -59,6 +62,7 @@ class PassThrough:
         filler.counters.origin_requests += 1
         known = self._known(request, route)
         outbound = fetch.passed(request, route)
+        asking = self.parts.asking(request, route, asked, outbound.fields)
         try:
             response = await route.site.origin.fetch(outbound)
         except UpstreamError as error:
@@ -66,6 +70,8 @@ class PassThrough:
             raise
         self._invalidate(request, route, response)
         self._learn(request, route, known, outbound, response)
+        if asking is not None:
+            response = self.parts.collect(asking, response)
         representation = represent(
             route,
             response.status,
@@ -93,6 +99,7 @@ class PassThrough:
         for key in {route.key, *site_routes.keys(targets)}:
             self.filler.store.forget(key)
             self.filler.flights.invalidate(key)
+            self.parts.invalidate(key)
 
     def _known(self, request: Request, route: Route) -> Sequence[StoredResponse]:
         """Return what the answer may speak of: what is stored before it is asked for.

@@ -22,6 +22,9 @@ class EdgeSettings:
     # Content that arrives and is kept to be stored, of all fills together: the store does not count
     # it yet. Beyond it content passes through, or 512 slow fills would be gigabytes.
     growing_bytes_max: int = 256 * 1024 * 1024
+    # Incomplete responses of sites without rules, and as much again on its way into them. A few
+    # players that seek; what is wanted whole is in the store.
+    parts_bytes_max: int = 8 * 1024 * 1024
     # How long, and up to what size, content is waited for whose digest makes the ETag. Short beside
     # a round trip to an origin; what is larger is streamed, and carries its ETag from then on.
     settle_seconds: float = 0.1

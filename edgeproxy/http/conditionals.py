@@ -90,7 +90,19 @@ def if_range_holds(
         return False
     if value.endswith(b'"'):
         return etag is not None and etag_strong_equal(value, etag)
-    return value == last_modified and _is_strong_date(value, date)
+    return value == last_modified and is_strong_date(value, date)
+
+
+def is_strong_date(last_modified: bytes, date: bytes | None) -> bool:
+    """Tell whether Last-Modified is a strong validator: a second older than Date (8.8.2.2)."""
+    modified = parse_date(last_modified)
+    sent = None if date is None else parse_date(date)
+    return modified is not None and sent is not None and sent - modified >= _STRONG_DATE_SECONDS
+
+
+def is_strong_etag(etag: bytes) -> bool:
+    """Tell whether this is one strong entity tag."""
+    return not etag.startswith(b"W/") and _ENTITY_TAG.fullmatch(etag) is not None
 
 
 def _conditions(request_fields: Iterable[Field]) -> dict[bytes, bytes]:
@@ -157,9 +169,3 @@ def _is_unmodified(since: bytes, last_modified: bytes | None, date: bytes | None
     condition = parse_date(since, now=sent)
     modified = None if last_modified is None else parse_date(last_modified, now=sent)
     return condition is not None and modified is not None and modified <= condition
-
-
-def _is_strong_date(value: bytes, date: bytes | None) -> bool:
-    modified = parse_date(value)
-    sent = None if date is None else parse_date(date)
-    return modified is not None and sent is not None and sent - modified >= _STRONG_DATE_SECONDS

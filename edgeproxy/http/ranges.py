@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from edgeproxy.http.fields import parse_digits
 
+_CONTENT_RANGE = re.compile(rb"bytes ([0-9]++)-([0-9]++)/([0-9]++)", re.IGNORECASE)
 _SINGLE = re.compile(rb"bytes=[ \t]*([0-9]*+)-([0-9]*+)[ \t]*", re.IGNORECASE)
 # Beyond any length: what does not fit is simply past the end.
 _POSITION_MAX = 2**63
@@ -57,6 +58,20 @@ def resolve_range(value: bytes, length: int) -> ByteRange | Unsatisfiable | None
     if first >= length:
         return Unsatisfiable(length)
     return ByteRange(first, min(last, length - 1))
+
+
+def parse_content_range(value: bytes) -> tuple[ByteRange, int] | None:
+    """Return which bytes of how many a 206 holds; None unless it says both, and rightly so.
+
+    Another unit, an unknown length or an impossible range are None (RFC 9110 section 14.4).
+    """
+    match = _CONTENT_RANGE.fullmatch(value)
+    if match is None:
+        return None
+    first, last, length = (_position(digits) for digits in match.groups())
+    if not first <= last < length < _POSITION_MAX:
+        return None
+    return ByteRange(first, last), length
 
 
 def _suffix(count: int, length: int) -> ByteRange | Unsatisfiable | None:

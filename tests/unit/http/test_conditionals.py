@@ -6,6 +6,7 @@ from edgeproxy.http.conditionals import (
     etag_weak_equal,
     evaluate,
     if_range_holds,
+    is_strong_etag,
 )
 
 PASS, NOT_MODIFIED, FAILED = (
@@ -168,3 +169,19 @@ def test_if_range_needs_strong_validators():
     assert not holds(MODIFIED, date=b"bad")
     assert not holds(b"bad", last_modified=b"bad")
     assert not holds(b'"a"', b'"a"')
+
+
+@pytest.mark.parametrize(
+    ("etag", "is_strong"),
+    [
+        (b'"1"', True),
+        (b'""', True),
+        (b'W/"1"', False),
+        (b"1", False),
+        (b'"1', False),
+        (b'"1", "2"', False),
+        (b"", False),
+    ],
+)
+def test_strong_tags(etag, is_strong):
+    assert is_strong_etag(etag) is is_strong

@@ -1,6 +1,6 @@
 import pytest
 
-from edgeproxy.http.ranges import ByteRange, Unsatisfiable, resolve_range
+from edgeproxy.http.ranges import ByteRange, Unsatisfiable, parse_content_range, resolve_range
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,32 @@ def test_content_range():
     assert ByteRange(0, 99).content_range(1000) == b"bytes 0-99/1000"
     assert len(ByteRange(0, 99)) == 100
     assert Unsatisfiable(1000).content_range() == b"bytes */1000"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"bytes 0-0/1", (ByteRange(0, 0), 1)),
+        (b"BYTES 2-4/10", (ByteRange(2, 4), 10)),
+        *(
+            (value, None)
+            for value in [
+                b"",
+                b"bytes 0-0/0",
+                b"bytes 0-10/10",
+                b"bytes 4-2/10",
+                b"bytes 0-0/*",
+                b"bytes */10",
+                b"bytes=0-0/1",
+                b"bytes  0-0/1",
+                b"bytes 0-0/1 ",
+                b"bytes +0-0/1",
+                b"bytes 0-0/1_0",
+                b"lines 0-0/1",
+                b"bytes 0-1/" + b"9" * 30,
+            ]
+        ),
+    ],
+)
+def test_what_a_206_says_it_holds(value, expected):
+    assert parse_content_range(value) == expected
