@@ -3,14 +3,16 @@
 Compares; does not fetch candidates. Values are normalised only where that cannot change what an
 origin makes of them: lines are joined, and the blanks around the commas go, because whoever joins
 lines on the way may write any (RFC 9110 section 5.3); not so where a comma is part of the text.
-Case stays, but for content codings: an origin that compares languages byte by byte would otherwise
-let one client choose what another one reads.
+Content codings are compared by what they mean, since every browser writes them in another order.
+Elsewhere case and order stay: an origin that compares languages byte by byte would otherwise let
+one client choose what another one reads.
 """
 
 import re
 from collections.abc import Iterable
 from typing import Protocol
 
+from edgeproxy.http.codings import canonical
 from edgeproxy.http.fields import is_token, list_members
 from edgeproxy.http.hop_by_hop import connection_options
 from edgeproxy.http.messages import Field
@@ -88,7 +90,11 @@ def _normalised(name: bytes, lines: list[Field]) -> bytes | None:
     if name not in _WEIGHTED:
         return b",".join(list_members(values))
     even = b",".join(map(_without_blanks, list_members(values)))
-    return even.lower() if name == b"accept-encoding" else even
+    if name != b"accept-encoding":
+        return even
+    meaning = canonical(even)
+    # What is not read never begins with a comma, so the two forms never meet.
+    return even.lower() if meaning is None else b"," + meaning
 
 
 def _without_blanks(member: bytes) -> bytes:

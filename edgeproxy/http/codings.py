@@ -86,6 +86,21 @@ def _weights(accepted: bytes) -> dict[bytes, int]:
     return weights
 
 
+def canonical(accepted: bytes) -> bytes | None:
+    """Return the one form of all Accept-Encoding values of a meaning, None where that is open.
+
+    The order of codings means nothing, and a weight of 1 is one that is not written. A value with a
+    member that is no coding, or with one coding twice, may be read in more than one way.
+    """
+    members = list(list_members([accepted]))
+    if len(accepted) > _ACCEPTED_BYTES_MAX or len(members) > _MEMBERS_MAX:
+        return None
+    weights = _weights(accepted)
+    if len(weights) != len(members):
+        return None
+    return b",".join(b"%s;%d" % line for line in sorted(weights.items()))
+
+
 def _thousandths(weight: bytes | None) -> int:
     """Turn what the pattern let through into a number from 0 to 1000; no weight means 1."""
     if weight is None or weight.startswith(b"1"):

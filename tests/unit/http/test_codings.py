@@ -1,6 +1,6 @@
 import pytest
 
-from edgeproxy.http.codings import IDENTITY, coding_of, is_compressible, negotiate
+from edgeproxy.http.codings import IDENTITY, canonical, coding_of, is_compressible, negotiate
 
 ALL = (b"br", b"zstd", b"gzip", IDENTITY)
 CODED = (b"br", b"zstd", b"gzip")
@@ -224,3 +224,21 @@ def test_what_shrinks(content_type):
 )
 def test_what_does_not_shrink_or_must_not_wait(content_type):
     assert not is_compressible(content_type)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "expected"),
+    [
+        (b"", b""),
+        (b"br, GZIP;q=0.5", b"br;1000,gzip;500"),
+        (b"x-gzip;q=1.000,br;q=0", b"br;0,gzip;1000"),
+        (b"*;q=0.25", b"*;250"),
+        (b"br, br;q=0", None),
+        (b"gzip, x-gzip", None),
+        (b"br;level=5", None),
+        (b"br" * 600, None),
+        (b",".join(b"x%d" % n for n in range(65)), None),
+    ],
+)
+def test_values_of_one_meaning_have_one_form(accepted: bytes, expected: bytes | None) -> None:
+    assert canonical(accepted) == expected
