@@ -7,6 +7,7 @@ section 2; hostile input 5, 6, 7, 18 and 20.
 
 from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.synthetic import Refusal
+from edgeproxy.http import proxy_status
 from edgeproxy.http.fields import list_members, parse_digits
 from edgeproxy.http.messages import Request, first
 from edgeproxy.http.targets import is_origin_form
@@ -33,7 +34,8 @@ def admit(request: Request, *, cdn_id: bytes) -> Refusal | None:
     if expect is not None and expect.lower() != b"100-continue":
         return Refusal(417, "expectation")
     if _times_here(request, cdn_id) >= 2:
-        return Refusal(508, "loop")
+        looped = proxy_status.member(cdn_id.decode("ascii"), error="proxy_loop_detected")
+        return Refusal(508, "loop", ((b"proxy-status", looped),))
     return None
 
 

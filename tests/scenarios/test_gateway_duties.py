@@ -184,6 +184,15 @@ async def test_max_forwards_counts_down_and_ends_here(stage: Stage) -> None:
     assert "GET" in last["allow"]
 
 
+async def test_options_of_no_resource_are_ours(stage: Stage) -> None:
+    """Section 9.3.7: the asterisk asks the server as such, which no origin is."""
+    before = stage.asked
+    reply = await stage.ask("*", method="OPTIONS")
+    assert (reply.status, stage.asked, reply["cache-status"]) == (204, before, "")
+    assert (reply["content-length"], bytes(reply.body)) == ("", b"")
+    assert {"GET", "HEAD", "OPTIONS"} <= set(reply["allow"].split(", "))
+
+
 @pytest.mark.parametrize("method", ["TRACE", "PURGE"])
 async def test_nobody_gets_an_echo(stage: Stage, method: str) -> None:
     """Section 9.3.8."""
@@ -268,6 +277,7 @@ async def test_what_we_say_ourselves_no_cache_had_a_part_in(
     reply = await stage.ask(path, fields)
     assert (reply.status, stage.asked) == (status, before)
     assert (reply["cache-status"], reply["cache-control"]) == ("", "no-store")
+    assert reply["proxy-status"] == ("fra1; error=proxy_loop_detected" if status == 508 else "")
     assert reply["date"] == format_date(int(stage.clock.now())).decode()
 
 
