@@ -4,8 +4,8 @@ Such a response has the fields that a GET would have had, so it updates what it 
 304 does (section 3.2), and what it contradicts is stale. Names the changes; makes none.
 
 It agrees if every validator that it brings is that of the stored response, and its Content-Length
-as well. One that brings neither agrees with everything by the letter; here it proves nothing, and
-then what is stored is validated before it is used again.
+as well. One that brings neither agrees with everything by the letter. Where the stored response has
+a validator, that proves nothing here, and it is validated before it is used again.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -59,16 +59,21 @@ def learned_from_head(
 
 
 def _agrees(stored: StoredResponse, lines: Fields, content_length: int | None) -> bool:
+    own_etag, own_date = origin_etag(stored), origin_last_modified(stored)
     received = [
         (value, own)
         for value, own in (
-            (first(lines, b"etag"), origin_etag(stored)),
-            (first(lines, b"last-modified"), origin_last_modified(stored)),
+            (first(lines, b"etag"), own_etag),
+            (first(lines, b"last-modified"), own_date),
             (content_length, len(stored.body)),
         )
         if value is not None
     ]
-    return stored.status == 200 and bool(received) and all(value == own for value, own in received)
+    if stored.status != 200:
+        return False
+    if not received:
+        return own_etag is None and own_date is None
+    return all(value == own for value, own in received)
 
 
 def _outdated(stored: StoredResponse) -> StoredResponse:

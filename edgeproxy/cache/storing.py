@@ -130,6 +130,17 @@ def fields_to_store(fields: Iterable[Field]) -> Fields:
     return tuple(line for line in lines if line[0] not in dropped)
 
 
+def fields_for_the_asker(fields: Iterable[Field]) -> Fields:
+    """Return the fields that only the client may have whose request brought the response.
+
+    Those are the ones that a qualified `private` or `no-cache` names: they must not be stored or
+    not be reused, but nothing keeps them from the first answer (sections 5.2.2.4 and 5.2.2.7).
+    """
+    lines = end_to_end(fields)
+    kept = fields_to_store(lines)
+    return tuple(line for line in lines if line not in kept and line[0] not in _NEVER_KEPT)
+
+
 def may_replace(old: StoredResponse, status: int) -> bool:
     """Tell whether a new, storable response of that status may take the place of `old`.
 

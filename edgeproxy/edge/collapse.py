@@ -36,7 +36,8 @@ class Arriving:
     """A response that may be shared by requests with the same selecting values, and stored.
 
     `will_be_stored` is False for an error that must not take the place of something good;
-    `recodings` is None where Accept-Encoding decides nothing.
+    `recodings` is None where Accept-Encoding decides nothing; `for_the_leader` is there where the
+    response has fields that nobody else may have.
     """
 
     representation: Representation
@@ -45,6 +46,7 @@ class Arriving:
     may_be_shared: bool
     will_be_stored: bool = True
     recodings: Recodings | None = None
+    for_the_leader: Representation | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -113,7 +113,7 @@ class Forwarder:
                 return await self._arriving(
                     request,
                     question,
-                    announcement,
+                    _for_the_leader(announcement),
                     flight.take(),
                     outcome=OUTCOME_OF[reason],
                     member=self._member(fwd=reason, stored=announcement.will_be_stored),
@@ -359,6 +359,11 @@ def _is_for_the_asker_alone(question: Question) -> bool:
         or (stored is not None and not is_shareable(stored.freshness))
         or asks_for_itself(question.asked, policy=question.route.rule.cache)
     )
+
+
+def _for_the_leader(arriving: Arriving) -> Arriving:
+    own = arriving.for_the_leader
+    return arriving if own is None else replace(arriving, representation=own)
 
 
 def _recoded(arriving: Arriving, recoded: Recoded, reader: Reader) -> tuple[Arriving, Reader]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgeproxy.cache.freshness import Freshness
 from edgeproxy.cache.stored import StoredResponse, make_stored, with_date
-from edgeproxy.cache.storing import fields_to_store, may_replace
+from edgeproxy.cache.storing import fields_for_the_asker, fields_to_store, may_replace
 from edgeproxy.cache.vary import nominated, selecting_values
 from edgeproxy.edge.coder import Coder
 from edgeproxy.edge.collapse import Arriving, Flight
@@ -16,6 +16,7 @@ from edgeproxy.edge.fetch import never_asks
 from edgeproxy.edge.growing import GrowingBody, Room
 from edgeproxy.edge.question import Question
 from edgeproxy.edge.recoding import Arrival, Recodings
+from edgeproxy.edge.representation import Representation
 from edgeproxy.http.messages import Fields, first
 from edgeproxy.http.upstream import OriginResponse
 
@@ -106,6 +107,25 @@ class Keeping:
             may_be_shared=is_shareable(self.freshness),
             will_be_stored=stale is None or may_replace(stale, response.status),
             recodings=self._begin_recodings(fields, generated, body.keep_bytes_max),
+            for_the_leader=self._for_the_leader(fields, generated),
+        )
+
+    def _for_the_leader(self, fields: Fields, generated: Fields) -> Representation | None:
+        """Return the response with what the origin withholds from all others, None if nothing.
+
+        Under a caching rule nobody asks for himself, so nothing is meant for the leader either.
+        """
+        route, response = self.question.route, self.response
+        withheld = fields_for_the_asker(response.fields)
+        if not withheld or route.is_managed:
+            return None
+        return represent(
+            route,
+            response.status,
+            (*fields, *withheld),
+            length=response.content_length,
+            may_be_shared=True,
+            generated=generated,
         )
 
     def make(self, content: bytes, digest: bytes) -> StoredResponse:

@@ -23,7 +23,8 @@ from edgeproxy.edge.generations import Generations
 from edgeproxy.edge.growing import Hold, Room
 from edgeproxy.edge.lookup import Route
 from edgeproxy.http import cache_status
-from edgeproxy.http.messages import Field, Request, Response, first
+from edgeproxy.http.messages import Field, Fields, Request, Response, first
+from edgeproxy.http.trailers import trailers_of
 from edgeproxy.http.upstream import OriginResponse
 from edgeproxy.observe.counters import Counters
 from edgeproxy.store.memory import MemoryStore
@@ -238,6 +239,11 @@ class _Arriving:
         else:
             self._give_up()  # more than was announced: nobody knows what it is
         return chunk
+
+    @property
+    def trailers(self) -> Fields:
+        """What came behind the content: passed on, but no part of the whole."""
+        return trailers_of(self._response.body)
 
     async def aclose(self) -> None:
         self._give_up()

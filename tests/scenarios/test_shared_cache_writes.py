@@ -131,10 +131,10 @@ async def test_fields_named_by_a_directive_are_not_reused(stage: Stage, directiv
     stage.reply(
         path, b"x", [("cache-control", control), ("x-mine", "1"), ("x-too", "2"), ("x-all", "3")]
     )
-    await stage.ask(path)
-    reply = await stage.ask(path)
-    assert [reply[name] for name in ("x-mine", "x-too", "x-all")] == ["", "", "3"]
-    assert reply["cache-control"] == control
+    for expected in (["1", "2", "3"], ["", "", "3"]):
+        reply = await stage.ask(path)
+        assert [reply[name] for name in ("x-mine", "x-too", "x-all")] == expected
+        assert reply["cache-control"] == control
 
 
 async def test_caching_fields_pass_unchanged(stage: Stage) -> None:

@@ -74,6 +74,11 @@ def test_what_does_not_is_outdated_and_kept_for_validation(fields, length):
     assert new.freshness.stale_if_error == 0
 
 
+def test_where_neither_has_anything_to_compare_they_agree():
+    ((_, new),) = learned(keep(cache_control="max-age=1", x="1"), cache_control="max-age=60", x="2")
+    assert (new.fresh_until, first(new.fields, b"x")) == (NOW + 68, b"2")
+
+
 def test_validators_that_were_made_here_are_not_the_origins():
     old = keep(cache_control="max-age=1", generates_validators=True)
     ((_, new),) = learned(old, etag=old.etag.decode())

@@ -7,7 +7,9 @@ from edgeproxy.cache.storing import (
     DoNotStore,
     Store,
     asks_for_itself,
+    fields_for_the_asker,
     fields_to_store,
+    is_withheld,
     may_replace,
     may_store,
     withdraws,
@@ -192,6 +194,22 @@ def test_fields_that_are_kept():
         b"age",
         b"warning",
     ]
+    assert [name for name, _ in fields_for_the_asker(received)] == [b"b", b"c"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("no-store", True),
+        ("private", True),
+        ('private="a"', False),
+        ("no-store, must-understand", False),
+        ("no-cache", False),
+        ("max-age=60", False),
+    ],
+)
+def test_what_is_withheld_from_every_store(value, expected):
+    assert is_withheld(lines(cache_control=value)) is expected
 
 
 @pytest.mark.parametrize(

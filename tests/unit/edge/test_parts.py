@@ -282,3 +282,13 @@ async def test_the_hot_path_never_sees_a_part(pop: Pop) -> None:
     assert pop.store.candidates(KEY, pop.clock.now()) == ()
     for fields in ({}, {"range": "bytes=0-3"}):
         assert pop.edge.hit(pop.request(**fields), pop.clock.now()) is None
+
+
+async def test_trailers_pass_and_are_no_part(pop: Pop) -> None:
+    says(pop, 2, 6)
+    response = await pop.respond(pop.request(range="bytes=2-6"))
+    body = response.body
+    body._content._response.body.trailers = ((b"x", b"1"),)  # type: ignore[union-attr]
+    assert b"".join([chunk async for chunk in body]) == b"23456"  # type: ignore[union-attr]
+    assert body.trailers == ((b"x", b"1"),)  # type: ignore[union-attr]
+    assert (await ask(pop, 3, 4)).field("x") is None
