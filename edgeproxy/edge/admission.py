@@ -30,8 +30,7 @@ def admit(request: Request, *, cdn_id: bytes) -> Refusal | None:
     if request.body is not None and method in {b"GET", b"HEAD"}:
         # Some origins read it and some do not: whoever keys on the target alone gets poisoned.
         return Refusal(400, "content-on-get")
-    expect = first(request.fields, b"expect")
-    if expect is not None and expect.lower() != b"100-continue":
+    if any(value.lower() != b"100-continue" for name, value in request.fields if name == b"expect"):
         return Refusal(417, "expectation")
     if _times_here(request, cdn_id) >= 2:
         looped = proxy_status.member(cdn_id.decode("ascii"), error="proxy_loop_detected")

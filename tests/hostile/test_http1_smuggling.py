@@ -104,7 +104,6 @@ HOSTS = [
     head(line=b"GET ftp://a/ HTTP/1.1"),
     head(line=b"GET a:443 HTTP/1.1"),
     head(line=b"GET @a HTTP/1.1"),
-    head(line=b"CONNECT a:443 HTTP/1.1"),
     head(line=b"GET * HTTP/1.1"),
 ]
 

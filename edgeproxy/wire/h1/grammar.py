@@ -26,6 +26,9 @@ HOST = re.compile(rb"(?:[0-9A-Za-z._\-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]
 # Groups: scheme, authority, path and query.
 ABSOLUTE_FORM = re.compile(rb"([Hh][Tt][Tt][Pp][Ss]?)://([^/?#]*+)([/?][^#]*+)?")
 
+# uri-host ":" port, as CONNECT has it.
+AUTHORITY_FORM = re.compile(rb"(?:[0-9A-Za-z._\-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}")
+
 CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
 
 # Sixteen digits would reach beyond 63 bits. No whitespace around the size (section 7.1.1 calls it

@@ -1,9 +1,10 @@
 """A request's head, from bytes to values (RFC 9112 sections 3 and 5).
 
-`httptools` (llhttp) does the parsing; around it stand the checks of what it is lenient about or
-does not see. It is only ever given a whole head that the grammar has accepted, so the two cannot
-disagree, and never sees content: it does not tell where in its input a message ended, and the
-bytes behind are a request that nobody has checked yet.
+`httptools` (llhttp) finds the fields; around it stand the checks of what it is lenient about or
+does not see. It refuses methods that it does not know, though anybody may make new ones (RFC 9110
+section 16.1), so it is told of another one in their place. It is only ever given a whole head that
+the grammar has accepted, so the two cannot disagree, and never sees content: it does not tell where
+in its input a message ended, and the bytes behind are a request that nobody has checked yet.
 """
 
 import httptools
@@ -15,6 +16,9 @@ from edgeproxy.wire.h1.target import resolve
 from edgeproxy.wire.limits import Limits
 
 _METHOD_BYTES_MAX = 32  # the longest registered one, UPDATEREDIRECTREF, has 17
+_METHODS = frozenset(
+    (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"CONNECT")
+)
 _LINE_OVERHEAD = _METHOD_BYTES_MAX + len(b"  HTTP/1.1")
 _SPECIAL = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"))
 _NONE: tuple[bytes, ...] = ()
@@ -118,11 +122,11 @@ class HeadParser:
         method, target, version = match.groups()
         if version not in (b"1.1", b"1.0"):
             raise DownstreamError(505, "version", close=True)
+        if len(method) > _METHOD_BYTES_MAX:
+            raise DownstreamError(501, "method", close=True)
         if len(target) > self._limits.target_bytes_max:
             raise DownstreamError(414, "target-size", close=True)
-        if method == b"CONNECT":
-            raise DownstreamError(501, "method", close=True)
-        self._feed(head)
+        self._feed(head if method in _METHODS else b"POST" + head[len(method) :])
         if len(self._fields) > self._limits.fields_max:
             raise DownstreamError(431, "fields-count", close=True)
         return self._request(method, target, version)
@@ -139,8 +143,6 @@ class HeadParser:
             parser.feed_data(head)
         except httptools.HttpParserUpgrade:
             pass  # we never do: RFC 9110 section 7.8 lets us ignore it, h2c must be ignored
-        except httptools.HttpParserInvalidMethodError:
-            raise DownstreamError(501, "method", close=True) from None
         except httptools.HttpParserError:
             self._framing(b"1.1")  # may know better what was wrong with it
             raise DownstreamError(400, "syntax", close=True) from None
@@ -170,6 +172,7 @@ class HeadParser:
             version=version,
             framing=self._framing(version),
         )
+        request.is_last |= method == b"CONNECT"  # behind it might come what is meant for a tunnel
         if options := self._special.get(b"connection"):
             names = b",".join(options).lower().split(b",")
             request.is_last |= b"close" in [name.strip(b" \t") for name in names]

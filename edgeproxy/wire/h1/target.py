@@ -1,13 +1,13 @@
 """The four forms of a request target (RFC 9112 section 3.2).
 
 Yields path and query untouched, byte for byte, and the authority that counts. Decides nothing
-about whether that authority is served here; CONNECT has been refused before.
+about whether that authority is served here, nor about what a method may ask.
 """
 
 from collections.abc import Sequence
 
 from edgeproxy.errors import DownstreamError
-from edgeproxy.wire.h1.grammar import ABSOLUTE_FORM, HOST
+from edgeproxy.wire.h1.grammar import ABSOLUTE_FORM, AUTHORITY_FORM, HOST
 
 
 def resolve(
@@ -15,10 +15,16 @@ def resolve(
 ) -> tuple[bytes, bytes]:
     """Return (origin-form target or `*`, authority); the authority is b"" only in HTTP/1.0.
 
+    The target of CONNECT is the authority-form, whose port is not optional (section 3.2.3).
+
     Raises:
         DownstreamError: 400; 421 for the scheme of another port.
     """
     host = _host(hosts, version)
+    if method == b"CONNECT":
+        if not AUTHORITY_FORM.fullmatch(target):
+            raise DownstreamError(400, "target", close=True)
+        return target, host
     if target[0] == 0x2F:
         if b"#" in target:
             raise DownstreamError(400, "target", close=True)

@@ -116,3 +116,9 @@ def test_max_forwards_is_read_for_options_only(
 ) -> None:
     fields = () if value is None else ((b"max-forwards", value),)
     assert max_forwards(request(method, fields=fields)) == hops
+
+
+def test_no_line_of_expect_hides_behind_another() -> None:
+    lines = ((b"expect", b"100-Continue"), (b"expect", b"x"))
+    assert refusal(request(b"POST", fields=lines)) == (417, "expectation")
+    assert refusal(request(b"POST", fields=lines[:1])) is None

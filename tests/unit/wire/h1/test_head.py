@@ -93,16 +93,14 @@ def test_expectations() -> None:
 @pytest.mark.parametrize(
     ("head", "status"),
     [
-        (request(line=b"CONNECT a:443 HTTP/1.1"), 501),
-        (request(line=b"BREW / HTTP/1.1"), 501),
-        (request(line=b"get / HTTP/1.1"), 501),
+        (request(line=b"CONNECT / HTTP/1.1"), 400),
+        (request(line=b"CONNECT a HTTP/1.1"), 400),
         (request(line=b"X" * 33 + b" / HTTP/1.1"), 501),
         (request(line=b"GET / HTTP/2.0"), 505),
         (request(line=b"GET / HTTP/1.2"), 505),
         (b"PRI * HTTP/2.0\r\n\r\n", 505),
         (request(line=b"GET /"), 400),
         (request(line=b"GET / HTTP/1.1 "), 400),
-        (request(line=b"DESCRIBE / HTTP/1.1"), 400),
         (request(line=b"GET a HTTP/1.1"), 400),
         (request(b"a : b"), 400),
         (request(b"a: b", b" c"), 400),
@@ -164,3 +162,17 @@ def test_what_was_looked_at_is_not_looked_at_again() -> None:
         with pytest.raises(DownstreamError):
             check_begun(head + end, Limits(), since=len(head) + 1)
     check_begun(b"GET / HTTP/1.1\r\n", Limits(), since=len(b"GET / HTTP/1.1\r"))
+
+
+@pytest.mark.parametrize("method", [b"BREW", b"get", b"DESCRIBE", b"M-SEARCH", b"PRI", b"X" * 32])
+def test_methods_that_nobody_knows_are_methods(method: bytes) -> None:
+    head = parse(request(b"a: b", b"content-length: 5", line=method + b" /x HTTP/1.1"))
+    assert (head.method, head.target, head.fields[0]) == (method, b"/x", (b"a", b"b"))
+    assert head.has_content
+    assert not head.is_last
+
+
+def test_behind_a_connect_no_request_is_looked_for() -> None:
+    head = parse(request(b"a: b", line=b"CONNECT a:443 HTTP/1.1"))
+    assert (head.method, head.target, head.authority) == (b"CONNECT", b"a:443", b"a")
+    assert (head.is_last, head.fields) == (True, [(b"a", b"b")])
