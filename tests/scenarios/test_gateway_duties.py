@@ -242,6 +242,16 @@ async def test_a_target_of_eight_thousand_octets_is_served(stage: Stage) -> None
     assert stage.asked == before
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_content_that_means_nothing_is_not_forwarded(stage: Stage, method: str) -> None:
+    """Section 9.3.1: some origins read it and some do not, so it may be refused."""
+    path, before = target(), stage.asked
+    async with getattr(stage.pop, stage.protocol)() as client:
+        sent = client.send(method, path, body=b"x")
+        reply = await (await client.reply() if stage.protocol == "h1" else sent).whole()
+    assert (reply.status, stage.asked) == (400, before)
+
+
 @pytest.mark.parametrize("octets", [b"\r", b"\n", b"\0", b"a\rb", b"a\0b", b"\x7f"])
 async def test_no_control_octet_reaches_anybody(stage: Stage, octets: bytes) -> None:
     """Section 5.5, on a connection that is HTTP/1.1; those of HTTP/2 are in `tests/hostile`."""

@@ -213,3 +213,20 @@ async def test_what_is_made_of_stored_responses_is_a_hit(stage: Stage, asked: li
     reply = await stage.ask(path, asked)
     assert told(reply) == {"hit": True, "ttl": 55}
     assert reply["age"] == "5"
+
+
+# --- which of several (RFC 9111 section 4) --------------------------------------------------------
+
+
+@pytest.mark.parametrize(("first", "second", "body"), [(-9, 0, b"second"), (0, -9, b"first")])
+async def test_of_several_that_fit_the_most_recent_answers(
+    stage: Stage, first: int, second: int, body: bytes
+) -> None:
+    """Both match the last request: one by what it has, the other by what it lacks."""
+    path = target()
+    stage.reply(path, b"first", [*FRESH, ("vary", "foo"), ("date", At(first))])
+    stage.reply(path, b"second", [*FRESH, ("vary", "bar"), ("date", At(second))])
+    assert bytes((await stage.ask(path, [("foo", "1"), ("bar", "1")])).body) == b"first"
+    assert bytes((await stage.ask(path)).body) == b"second"
+    reply = await stage.ask(path, [("foo", "1")])
+    assert (bytes(reply.body), told(reply)["hit"]) == (body, True)

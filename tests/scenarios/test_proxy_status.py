@@ -205,6 +205,34 @@ async def test_an_origin_that_takes_no_content_is_not_waited_for(tmp_path):
         assert word_of(sending) == (504, "connection_write_timeout")
 
 
+@pytest.mark.parametrize(
+    ("method", "body", "times"),
+    [
+        ("GET", b"", 2),
+        ("HEAD", b"", 2),
+        ("DELETE", b"", 2),
+        ("OPTIONS", b"", 2),
+        ("PUT", b"x", 1),
+        ("POST", b"", 1),
+        ("PATCH", b"x", 1),
+        ("REPORT", b"", 1),
+    ],
+)
+async def test_only_what_may_happen_twice_is_asked_twice(tmp_path, method, body, times):
+    """RFC 9110 section 9.2.2: where a connection that had been idle ends instead of an answer."""
+    async with running_pop(tmp_path) as pop:
+        pop.origin.on("GET", "/warm").reply(200)
+        route = pop.origin.on(method, "/a")
+        route.drop()
+        route.reply(200)
+        async with pop.h2() as client:
+            await client.get("/warm")
+            reply = await client.send(method, "/a", body=body).whole()
+        assert (reply.status, pop.origin.requests - 1) == (200 if times == 2 else 502, times)
+        if times == 1:
+            assert word_of(reply) == (502, "connection_terminated")
+
+
 # --- what others said of it -----------------------------------------------------------------------
 
 
