@@ -11,7 +11,7 @@ from edgeproxy.cache.freshness import Freshness, corrected_initial_age, freshnes
 from edgeproxy.cache.policy import CachePolicy
 from edgeproxy.cache.stored import StoredResponse, with_date
 from edgeproxy.cache.storing import fields_to_store
-from edgeproxy.cache.vary import nominated
+from edgeproxy.cache.vary import matches, nominated
 from edgeproxy.http.conditionals import etag_strong_equal, etag_weak_equal
 from edgeproxy.http.messages import Field, Fields, first
 
@@ -46,13 +46,17 @@ def conditional_fields(stored: Sequence[StoredResponse]) -> list[Field]:
 
 
 def select_for_304(
-    candidates: Sequence[StoredResponse], fields: Iterable[Field]
+    candidates: Sequence[StoredResponse],
+    fields: Iterable[Field],
+    *,
+    selected: StoredResponse | None = None,
 ) -> StoredResponse | None:
     """Return the stored response that a 304 confirms, None if it confirms none of them.
 
     A strong tag confirms what carries the same strong tag, a weak tag or a date the most recent
-    match (section 4.3.4). A 304 without any validator confirms a sole candidate: the request that
-    it answers spoke of nothing else.
+    match (section 4.3.4); where several match, `selected`, which the request would have got, goes
+    first. A 304 without any validator confirms a sole candidate: the request that it answers spoke
+    of nothing else.
     """
     lines = tuple(fields)
     etag, modified = first(lines, b"etag"), first(lines, b"last-modified")
@@ -67,7 +71,30 @@ def select_for_304(
         matching = [each for each in candidates if origin_last_modified(each) == modified]
     else:
         matching = list(candidates) if len(candidates) == 1 else []
+    if any(each is selected for each in matching):
+        return selected
     return max(matching, key=_recency, default=None)
+
+
+def confirmed_besides(
+    chosen: StoredResponse,
+    candidates: Iterable[StoredResponse],
+    fields: Iterable[Field],
+    request_fields: Iterable[Field],
+) -> list[StoredResponse]:
+    """Return what else a 304 that confirms `chosen` updates (section 4.3.4).
+
+    Everything that might have been chosen for the request and carries the same strong tag.
+    """
+    etag = first(tuple(fields), b"etag")
+    if etag is None or etag.startswith(b"W/"):
+        return []
+    lines = list(request_fields)
+    return [
+        each
+        for each in candidates
+        if each is not chosen and origin_etag(each) == etag and matches(each, lines)
+    ]
 
 
 def freshen(

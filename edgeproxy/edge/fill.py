@@ -24,7 +24,13 @@ from edgeproxy.cache.storing import (
     may_store,
     withdraws,
 )
-from edgeproxy.cache.validation import carry_over, conditional_fields, freshen, select_for_304
+from edgeproxy.cache.validation import (
+    carry_over,
+    conditional_fields,
+    confirmed_besides,
+    freshen,
+    select_for_304,
+)
 from edgeproxy.cache.vary import selecting_values
 from edgeproxy.clock import Clock
 from edgeproxy.coding.decoders import DECODABLE
@@ -117,17 +123,10 @@ class Filler:
         self, question: Question, flight: Flight, response: OriginResponse, generation: int
     ) -> bool:
         """Freshen what a 304 confirms; returns False where it confirms nothing that is stored."""
-        old = select_for_304(question.candidates, response.fields)
+        old = select_for_304(question.candidates, response.fields, selected=question.selected)
         if old is None:
             return False
-        policy = question.route.rule.cache
-        new = freshen(
-            old,
-            response.fields,
-            request_time=response.request_time,
-            response_time=response.response_time,
-            policy=policy,
-        )
+        new = _freshened(old, question, response)
         is_another_variant = old is not question.selected
         if is_another_variant:
             names = tuple(name for name, _ in new.vary)
@@ -138,6 +137,10 @@ class Filler:
                 self.store.put(new)
             else:
                 self.store.replace(old, new)
+            for other in confirmed_besides(
+                old, question.candidates, response.fields, question.asked.fields
+            ):
+                self.store.replace(other, _freshened(other, question, response))
         self._announce(flight, Confirmed(new))
         return True
 
@@ -339,6 +342,18 @@ def _is_coded_otherwise(route: Route, response: OriginResponse) -> bool:
     if coding == IDENTITY or not (route.is_managed or rule.codings):
         return False
     return not rule.codings or coding not in DECODABLE
+
+
+def _freshened(
+    stored: StoredResponse, question: Question, response: OriginResponse
+) -> StoredResponse:
+    return freshen(
+        stored,
+        response.fields,
+        request_time=response.request_time,
+        response_time=response.response_time,
+        policy=question.route.rule.cache,
+    )
 
 
 def _mark_vary(stored: StoredResponse, question: Question) -> None:

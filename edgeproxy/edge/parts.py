@@ -130,7 +130,7 @@ class Parts:
             policy=route.rule.cache,
         )
         if offer is None:
-            self._heed(route.key, response)
+            self.heed(route.key, response)
             return response
         hold = Hold(self._room)
         if len(offer.span) > self._part_bytes_max or not hold.take(len(offer.span)):
@@ -187,8 +187,8 @@ class Parts:
             return False
         return True
 
-    def _heed(self, key: bytes, response: OriginResponse) -> None:
-        """Forget what the origin's latest word is not about any more."""
+    def heed(self, key: bytes, response: OriginResponse) -> None:
+        """Forget what the origin's latest word, to GET or HEAD, is not about any more."""
         if response.status >= 500 or response.status in _SAYING_NOTHING:
             return
         etag = first(response.fields, b"etag")

@@ -120,8 +120,9 @@ class PassThrough:
         response: OriginResponse,
     ) -> None:
         """Update or outdate what a HEAD speaks of; what was replaced meanwhile stays as it is."""
-        if response.status != 200:
+        if response.status != 200 or request.method != b"HEAD" or route.is_managed:
             return
+        self.parts.heed(route.key, response)
         learned = learned_from_head(
             known,
             request,

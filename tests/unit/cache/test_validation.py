@@ -5,7 +5,13 @@ import pytest
 from edgeproxy.cache.codings import with_derived
 from edgeproxy.cache.policy import TRANSPARENT, CachePolicy
 from edgeproxy.cache.stored import DerivedBody
-from edgeproxy.cache.validation import carry_over, conditional_fields, freshen, select_for_304
+from edgeproxy.cache.validation import (
+    carry_over,
+    conditional_fields,
+    confirmed_besides,
+    freshen,
+    select_for_304,
+)
 from edgeproxy.http.messages import first
 from tests.support.caching import NOW, date, get, keep, lines
 
@@ -177,3 +183,27 @@ def test_other_bytes_and_real_dates_are_left_alone():
     plain = keep()
     fresh = keep(generates_validators=True, at=LATER)
     assert carry_over(plain, fresh).last_modified == fresh.last_modified
+
+
+def test_what_the_request_would_have_got_is_confirmed_before_what_is_newer():
+    selected, newer = keep(etag='"1"', date=date(-9)), keep(etag='"1"', date=date())
+    other = keep(etag='"2"')
+    kept = [selected, newer, other]
+    assert select_for_304(kept, lines(etag='"1"'), selected=selected) is selected
+    assert select_for_304(kept, lines(etag='"2"'), selected=selected) is other
+
+
+def test_a_strong_tag_updates_everything_that_might_have_been_chosen():
+    german, english = get(accept_language="de"), get(accept_language="en")
+    chosen = keep(etag='"1"')
+    beside = keep(request=german, etag='"1"', vary="accept-language")
+    kept = [
+        chosen,
+        beside,
+        keep(request=english, etag='"1"', vary="accept-language"),
+        keep(etag='"2"'),
+        keep(),
+    ]
+    assert confirmed_besides(chosen, kept, lines(etag='"1"'), german.fields) == [beside]
+    assert confirmed_besides(chosen, kept, lines(etag='W/"1"'), german.fields) == []
+    assert confirmed_besides(chosen, kept, lines(last_modified=date()), german.fields) == []

@@ -248,6 +248,14 @@ async def test_the_origins_latest_word_counts(
     assert ((await ask(pop, 3, 4)).body == b"34") is is_left
 
 
+@pytest.mark.parametrize(("etag", "is_left"), [('"1"', True), ('"2"', False), ("", False)])
+async def test_so_does_a_head(pop: Pop, etag: str, is_left: bool) -> None:
+    await kept(pop, 2, 6)
+    pop.origin.on("HEAD", "/a").reply(200, etag=etag)
+    await pop.get(method="HEAD")
+    assert ((await ask(pop, 3, 4)).body == b"34") is is_left
+
+
 async def test_selecting_values_are_those_that_the_origin_heard(pop: Pop) -> None:
     pop.origin.on("GET", "/a").reply(
         206, b"23456", content_range="bytes 2-6/10", vary="accept-language", **FRESH
