@@ -20,7 +20,10 @@ from edgeproxy.http.codings import IDENTITY, negotiate
 from edgeproxy.http.conditionals import Precondition, evaluate
 from edgeproxy.http.messages import Field, FieldSection, Response
 
-_ACCEPTED_MAX = 64
+# Remembered values of Accept-Encoding, per stored response: a handful are in use, of up to some 40
+# octets. The store does not count them, so that nobody may fill memory with inventions.
+_ACCEPTED_MAX = 16
+_ACCEPTED_BYTES_MAX = 128
 
 
 class View:
@@ -160,7 +163,7 @@ class Codings:
             return view
         coding = self.offer.choose(accepted)
         view = None if coding is None else self.view_in(coding)
-        if view is not None:
+        if view is not None and len(accepted) <= _ACCEPTED_BYTES_MAX:
             if len(self._by_accepted) >= _ACCEPTED_MAX:
                 self._by_accepted.clear()
             self._by_accepted[accepted] = view

@@ -144,4 +144,6 @@ def test_what_a_value_leads_to_is_remembered_within_bounds() -> None:
     assert coded.body == b"coded"
     for number in range(100):
         assert codings.accepting(b"br, x%d" % number) is coded
-    assert len(codings._by_accepted) <= 64
+    assert len(codings._by_accepted) <= 16
+    assert codings.accepting(b"br".rjust(129)) is coded
+    assert all(len(accepted) <= 128 for accepted in codings._by_accepted)
