@@ -64,10 +64,11 @@ class Answer:
     status: int = 200
     general: Said = Said()
     targeted: Said = Said()
+    surrogate: Said = Said()
     date: int | None = None
     expires: int | str | None = None
     last_modified: int | None = None
-    age: int | None = None
+    age: int | str | None = None
     etag: str | None = None
     vary: tuple[str, ...] = ()
     set_cookie: bool = False
@@ -79,6 +80,7 @@ class Answer:
         fields = {
             "cache_control": self.general.write() or None,
             "cdn_cache_control": self.targeted.write() or None,
+            "surrogate_control": self.surrogate.write() or None,
             "date": None if self.date is None else moment(self.date),
             "expires": moment(self.expires) if isinstance(self.expires, int) else self.expires,
             "last_modified": None if self.last_modified is None else moment(self.last_modified),
@@ -91,7 +93,23 @@ class Answer:
 
     @property
     def ruling(self):
-        return self.targeted or self.general
+        if self.targeted or not self.is_targeted:
+            return self.targeted or self.general
+        return self.surrogate
+
+    @property
+    def is_targeted(self):
+        """Whether a targeted field rules; `public` alone is nothing in Surrogate-Control."""
+        return (
+            bool(self.targeted)
+            or replace(self.surrogate, flags=self.surrogate.flags - {"public"}) != Said()
+        )
+
+    @property
+    def age_value(self):
+        """The first member of Age, 0 where it is no number."""
+        first = str(self.age or 0).partition(",")[0].strip()
+        return int(first) if first.isdecimal() else 0
 
 
 @dataclass(frozen=True)
@@ -127,7 +145,7 @@ def model_lifetime(answer):
         return said.s_maxage
     if said.max_age is not None:
         return said.max_age
-    if answer.expires is not None and not answer.targeted:
+    if answer.expires is not None and not answer.is_targeted:
         if isinstance(answer.expires, str):
             return 0
         return max(0, answer.expires - (answer.date or 0))
@@ -139,7 +157,7 @@ def model_lifetime(answer):
 
 
 def model_age(answer, elapsed, took):
-    return max(-(answer.date or 0), (answer.age or 0) + took, 0) + elapsed
+    return max(-(answer.date or 0), answer.age_value + took, 0) + elapsed
 
 
 def forbidden_to_store(answer, asked):
@@ -211,10 +229,11 @@ answers = twisted(
     status=st.sampled_from([203, 204, 206, 301, 302, 304, 404, 410, 500, 503, 599]),
     general=st.just(Said()),
     targeted=said,
+    surrogate=said,
     date=st.integers(-30, 20),
     expires=st.integers(-30, 60) | st.sampled_from(["0", "soon"]),
     last_modified=st.integers(-600, 0),
-    age=seconds,
+    age=seconds | st.sampled_from(["soon", "-1", "1.5", "1, 2", "0;a=1"]),
     etag=st.sampled_from(['"1"', 'W/"2"']),
     vary=st.sampled_from([("Foo",), ("Foo",), ("Foo", "*"), ("*",)]),
     set_cookie=st.just(value=True),
@@ -275,6 +294,8 @@ def test_nothing_forbidden_is_reused(answer, asked, then, elapsed, took):
     is_refused = refused_by_client(answer, then, elapsed=elapsed, took=took)
     if is_forbidden or is_refused:
         assert isinstance(decision, Forward)
+    if isinstance(answer.age, str):
+        assert not isinstance(decision, Reuse)
     if isinstance(decision, Reuse):
         assert model_age(answer, elapsed, took) < model_lifetime(answer)
         assert stored.current_age(NOW + elapsed) == model_age(answer, elapsed, took)
@@ -284,7 +305,9 @@ def test_nothing_forbidden_is_reused(answer, asked, then, elapsed, took):
 @given(answers, askers, seconds, st.integers(0, 20))
 def test_what_may_be_reused_is(answer, asked, elapsed, took):
     """The other direction: a cache that never reuses anything would forbid nothing wrongly."""
-    answer = replace(answer, status=200, set_cookie=False, date=answer.date or 0)
+    answer = replace(
+        answer, status=200, set_cookie=False, date=answer.date or 0, age=answer.age_value
+    )
     then = replace(asked, method="GET", no_cache=False, max_age=None, min_fresh=None)
     if forbidden_to_reuse(answer, asked, then, elapsed=elapsed, took=took):
         return
@@ -352,7 +375,7 @@ def test_a_304_never_makes_reusable_what_its_fields_forbid(answer, asked, confir
     update = [line for line in confirmation.lines() if line[0] not in {b"expires", b"date"}]
     fresh = freshen(stored, update, request_time=again, response_time=again, policy=TRANSPARENT)
     assert fresh.body is stored.body
-    assert fresh.current_age(again) == float(confirmation.age or 0)
+    assert fresh.current_age(again) == float(confirmation.age_value)
     ruling = confirmation.ruling if confirmation.targeted else None
     if ruling and ruling.flags & {"no-store", "private", "no-cache"}:
         assert isinstance(decide(asked.request(), [fresh], again, policy=TRANSPARENT), Forward)
