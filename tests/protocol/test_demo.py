@@ -92,7 +92,7 @@ def test_listed_pages_may_read_and_others_may_not(demo):
     )
     assert listed.fields["access-control-allow-origin"] == "https://de.brand.example"
     assert "access-control-allow-origin" not in other.fields
-    assert listed.fields["vary"] == other.fields["vary"] == "Origin"
+    assert listed.fields["vary"] == other.fields["vary"] == "Accept-Encoding, Origin"
 
 
 def test_plain_http_is_sent_to_https(demo):

@@ -31,7 +31,7 @@ CHROMIUM = (
 
 @dataclass(frozen=True)
 class Answer:
-    """What curl printed of the last response; field names in lower case."""
+    """What curl printed of the last response; field names in lower case, their lines joined."""
 
     protocol: str
     status: int
@@ -55,10 +55,11 @@ def curl(url: str, *flags: str, ca: Path | None = None) -> Answer:
     head, _, body = raw.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     protocol, status = first.split(" ")[:2]
-    fields = {}
+    fields: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(":")
-        fields[name.lower()] = value.strip()
+        earlier = fields.get(name.lower())
+        fields[name.lower()] = value.strip() if earlier is None else f"{earlier}, {value.strip()}"
     return Answer(protocol, int(status), fields, body)
 
 

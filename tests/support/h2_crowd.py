@@ -70,13 +70,14 @@ class Line(asyncio.Protocol):
             + frame(WINDOW_UPDATE, 0, 0, struct.pack("!L", WINDOW_MAX - 65535))
         )
 
-    def ask(self, count: int, authority: str, path: str) -> None:
+    def ask(self, count: int, authority: str, path: str, *, accepting: str = "") -> None:
         """Send that many requests and a PING, whose answer says that they were read."""
         fields = [
             (":method", "GET"),
             (":scheme", "https"),
             (":authority", authority),
             (":path", path),
+            *([("accept-encoding", accepting)] if accepting else []),
         ]
         encoder = Encoder()
         for stream_id in range(1, 2 * count, 2):
@@ -171,7 +172,14 @@ class Crowd:
 
 @asynccontextmanager
 async def h2_crowd(
-    port: int, ca_file: Path, path: str, *, connections: int, streams: int, name: str = "localhost"
+    port: int,
+    ca_file: Path,
+    path: str,
+    *,
+    connections: int,
+    streams: int,
+    name: str = "localhost",
+    accepting: str = "",
 ):
     """Connect, ask `connections` times `streams` times, and hang up when the block ends."""
     context = ssl.create_default_context(cafile=str(ca_file))
@@ -187,5 +195,5 @@ async def h2_crowd(
             stack.callback(transport.abort)
             lines.append(line)
         for line in lines:
-            line.ask(streams, name, path)
+            line.ask(streams, name, path, accepting=accepting)
         yield Crowd(lines, changed)
