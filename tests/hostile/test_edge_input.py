@@ -311,6 +311,29 @@ async def test_22_a_garbage_age_is_no_age(transparent: Pop) -> None:
     assert (again.field("age"), again.body, transparent.origin.requests) == ("0", b"x", 2)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"cache_control": "private"},
+        {"cache_control": "no-store"},
+        {"cache_control": "max-age=60", "set_cookie": "session=secret"},
+        {"cache_control": "max-age=60", "vary": "*"},
+        {},
+    ],
+)
+async def test_23_what_is_for_one_client_is_never_compressed(fields: dict[str, str]) -> None:
+    """A secret beside what the client wrote can be guessed by the length of both together."""
+    pop = make_pop(rule(codings=(b"br", b"gzip")))
+    page = b"<input name=csrf value=secret><p>nothing found for 'sec'</p>" * 100
+    route = pop.origin.on("GET", "/search?q=sec")
+    route.reply(200, page, content_type="text/html", **fields)
+    for _ in range(2):
+        answer = await pop.get("/search?q=sec", accept_encoding="br, gzip")
+        assert (answer.body, answer.field("content-encoding")) == (page, None)
+    assert not pop.counters.codings
+    await pop.edge.aclose()
+
+
 @pytest.mark.parametrize("value", ["200-maybe", "100-continue, x"])
 async def test_other_expectations_fail_even_on_a_hit(pop: Pop, value: str) -> None:
     pop.origin.on("GET", "/a").reply(200, b"x", cache_control="max-age=60")
