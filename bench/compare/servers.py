@@ -185,11 +185,11 @@ def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @contextmanager
-def origin(setting: Setting) -> Iterator[None]:
+def origin(setting: Setting, core: int | None = None) -> Iterator[None]:
     """Run the origin; on any core: it is idle while hits are measured."""
     command = [sys.executable, "-m", "bench.compare.origin", str(setting.origin_port)]
     command += [str(setting.chain), str(setting.key)]
-    with running(command, setting.origin_port, setting.folder / "origin.log", None):
+    with running(command, setting.origin_port, setting.folder / "origin.log", core):
         yield
 
 

@@ -1,0 +1,1 @@
+"""A well-behaved client beside every flood: what it waits for, and what the worker spends."""
