@@ -15,7 +15,10 @@ class EnginePair:
         self.to_client = bytearray()
         self.sends: list[int] = []
         self.engine = TlsEngine(server, self._send)
-        self.client = SSL.Connection(context or client_context(), None)
+        self.key_log: list[str] = []
+        context = context or client_context()
+        context.set_keylog_callback(lambda _, line: self.key_log.append(line.decode()))
+        self.client = SSL.Connection(context, None)
         self.client.set_connect_state()
         self.read: list[bytes] = []
 

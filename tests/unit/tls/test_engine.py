@@ -7,9 +7,16 @@ import OpenSSL
 import pytest
 from OpenSSL import SSL
 
+from bench.floods.peer import KeyUpdates
 from edgeproxy.tls import engine as engine_module
 from edgeproxy.tls.contexts import FrontContext
-from edgeproxy.tls.engine import DRAIN_BYTES, RECORD_BYTES, TlsFault, ciphertext_in
+from edgeproxy.tls.engine import (
+    DRAIN_BYTES,
+    KEY_UPDATES_MAX,
+    RECORD_BYTES,
+    TlsFault,
+    ciphertext_in,
+)
 from edgeproxy.tls.identity import load_identity
 from tests.support.ca import LocalCa
 from tests.support.handshake import client_context
@@ -273,6 +280,35 @@ def test_a_forged_record_is_answered_with_an_alert(pair: EnginePair):
 
 
 # --- the end ------------------------------------------------------------------------------------
+
+
+def updates_of(pair: EnginePair) -> KeyUpdates:
+    """Make KeyUpdates in the client's place; nothing else can be said on this connection then."""
+    line = next(each for each in pair.key_log if each.startswith("CLIENT_TRAFFIC_SECRET_0"))
+    return KeyUpdates(bytes.fromhex(line.split()[2]))
+
+
+def test_a_few_key_updates_are_obeyed(pair: EnginePair):
+    updates = updates_of(pair)
+    for _ in range(KEY_UPDATES_MAX // 2):
+        pair.feed(updates.records(1))
+    assert not pair.engine.is_peer_closed
+
+
+def test_a_flood_of_key_updates_ends_the_connection(pair: EnginePair):
+    updates = updates_of(pair)
+    with pytest.raises(TlsFault, match="key updates"):
+        pair.feed(updates.records(KEY_UPDATES_MAX + 1))
+    assert not pair.engine.is_peer_closed
+    assert engine_module._address(pair.engine._ssl) not in engine_module._key_updates
+
+
+def test_key_updates_count_for_their_own_connection(front: FrontContext):
+    pairs = [EnginePair(front.new_connection()) for _ in range(2)]
+    for each in pairs:
+        each.shake_hands()
+    for each in pairs:
+        each.feed(updates_of(each).records(KEY_UPDATES_MAX // 2))
 
 
 def test_close_notify_closes_one_direction(pair: EnginePair):
