@@ -19,6 +19,9 @@ from edgeproxy.wire.limits import Limits
 
 T = TypeVar("T")
 
+# What one client's address may have of all connections, where nothing is said.
+_CLIENTS_PART = 4
+
 LIMITS = {
     "tls_handshake_timeout": "tls_handshake_seconds",
     "preface_timeout": "preface_seconds",
@@ -47,7 +50,10 @@ def limits(config: Config) -> Limits:
     # HPACK expands: a block of the decoded size can never hold less than that, as an operator
     # who raises the one means the other.
     block = max(Limits().field_block_bytes_max, config.limits.max_header_bytes)
-    return Limits(**said, field_block_bytes_max=block)
+    per_client = config.limits.max_connections_per_client
+    if per_client is None:
+        per_client = max(1, config.limits.max_connections // _CLIENTS_PART)
+    return Limits(**said, field_block_bytes_max=block, connections_per_client_max=per_client)
 
 
 def https_addresses(config: Config) -> list[tuple[str, int]]:

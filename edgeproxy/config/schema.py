@@ -44,6 +44,7 @@ _DEFAULTS = WireLimits()
 
 Flag = Annotated[bool, Expects("true or false")]
 Count = Annotated[int, Field(ge=1, le=1_000_000), Expects("whole number")]
+ClientCount = Annotated[int, Field(ge=0, le=1_000_000), Expects("whole number")]
 PolicyKind = Literal["versioned", "entry", "manifest", "pass", "transparent"]
 
 
@@ -136,6 +137,11 @@ class Limits(Section):
     )
     max_connections: Count = Field(
         default=_DEFAULTS.connections_max, description="Connections at one time."
+    )
+    max_connections_per_client: ClientCount | None = Field(
+        default=None,
+        description="Connections of one client address (IPv6: of one /64) at one time; "
+        "0: as many as there are; default: a quarter of `max_connections`.",
     )
 
 

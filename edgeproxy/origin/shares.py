@@ -4,11 +4,12 @@ What is uploaded, and what is passed through, goes at the client's pace. One tha
 hundred streams would hold the whole pool, and nobody else's miss would be answered. A quarter is
 therefore left for others. Must not decide how long to wait for a share: whoever takes one does.
 
-Clients are told apart by address, IPv6 ones by their /64, which is what one customer gets.
+Clients are told apart by address (`http/households.py`).
 """
 
 import asyncio
-from ipaddress import IPv6Address, ip_address, ip_network
+
+from edgeproxy.http.households import household
 
 _OTHERS_PART = 4
 
@@ -22,7 +23,7 @@ class Shares:
 
     async def take(self, client: str) -> "Share":
         """Wait until the client has a connection left, and take it."""
-        name = _household(client)
+        name = household(client)
         entry = self._clients.get(name)
         if entry is None:
             entry = self._clients[name] = _Client(self._each)
@@ -70,13 +71,3 @@ class _Client:
     def __init__(self, connections_max: int) -> None:
         self.connections = asyncio.Semaphore(connections_max)
         self.users = 0
-
-
-def _household(client: str) -> str:
-    try:
-        address = ip_address(client.partition("%")[0])
-    except ValueError:
-        return client
-    if isinstance(address, IPv6Address):
-        return str(ip_network((address, 64), strict=False))
-    return client

@@ -37,6 +37,9 @@ class Limits:
     requests_per_connection_max: int = 100_000
     pipelined_requests_max: int = 16
     connections_max: int = 10_000
+    # One address never has them all; 0 is no limit. Households and offices share an address, and
+    # browsers open six connections at most: a quarter is room for hundreds of them.
+    connections_per_client_max: int = 2_500
     # Rate: token buckets, burst and refill per second.
     resets_burst: int = 100
     resets_per_second: float = 20.0

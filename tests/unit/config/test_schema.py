@@ -82,4 +82,7 @@ def test_every_limit_has_the_default_of_the_code_that_obeys_it():
     defaults = {field.name: field.default for field in dataclasses.fields(WireLimits)}
     for key, name in LIMITS.items():
         assert Limits.model_fields[key].default == defaults[name], key
-    assert set(Limits.model_fields) - set(LIMITS) == {"drain_timeout"}
+    assert set(Limits.model_fields) - set(LIMITS) == {
+        "drain_timeout",
+        "max_connections_per_client",
+    }
