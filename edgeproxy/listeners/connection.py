@@ -18,6 +18,7 @@ from typing import Protocol, cast
 from edgeproxy.clock import Clock
 from edgeproxy.http.messages import ConnectionInfo
 from edgeproxy.listeners.session import Channel, Session
+from edgeproxy.listeners.turns import Turns
 from edgeproxy.tls.contexts import FrontContext
 from edgeproxy.tls.engine import TlsEngine, TlsFault, ciphertext_in
 from edgeproxy.wire.limits import Limits
@@ -37,9 +38,10 @@ class Registry(Protocol):
 
     clock: Clock
     limits: Limits
+    turns: Turns
 
     def joined(self, connection: "Connection") -> bool:
-        """Take a new connection in; False when there are too many."""
+        """Take a new connection in; False, and counted, when there are too many."""
 
     def left(self, connection: "Connection") -> None:
         """Forget a connection."""
@@ -77,7 +79,6 @@ class Connection(asyncio.BufferedProtocol):
         peer = transport.get_extra_info("peername")
         self.info.client = str(peer[0]) if peer else ""
         if not self._registry.joined(self):
-            self._registry.refused("connections_max")
             self._transport.abort()
             return
         self._opened()
@@ -171,6 +172,10 @@ class Connection(asyncio.BufferedProtocol):
         if not self._is_full:
             self._resume()
 
+    def later(self, work: Callable[[], object], seconds: float = 0.0) -> None:
+        """Do something in this connection's turn; see `Channel`."""
+        self._registry.turns.later(work, seconds)
+
     # --- for the listener -----------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
@@ -252,6 +257,7 @@ class TlsConnection(Connection):
         self._front = front
         self._engine: TlsEngine
         self._socket = -1
+        self._hello = b""  # of a handshake that waits for its turn
         self.info = ConnectionInfo("")
 
     def write(self, chunks: list[bytes | memoryview]) -> None:
@@ -298,6 +304,23 @@ class TlsConnection(Connection):
             transport.write(bytes(ciphertext[sent:]))
 
     def _received(self, size: int) -> None:
+        if self._session is None:
+            self._hello = bytes(memoryview(ciphertext_in)[:size])
+            self.pause_reading()
+            self.later(self._shake_hands)
+        else:
+            self._decrypt(size)
+
+    def _shake_hands(self) -> None:
+        """Do the next step of the handshake: half a millisecond, which many may want at once."""
+        if self._is_lost or self._closing_at:
+            return
+        data, self._hello = self._hello, b""
+        ciphertext_in[: len(data)] = data
+        self.resume_reading()
+        self._decrypt(len(data))
+
+    def _decrypt(self, size: int) -> None:
         try:
             session = self._session
             if session is None:

@@ -28,6 +28,9 @@ from edgeproxy.wire.h1.head import RequestHead
 from edgeproxy.wire.h1.reader import RequestReader
 from edgeproxy.wire.limits import Limits
 
+# What a request that memory cannot answer costs beyond its own call, as a rule.
+START_SECONDS = 0.0005
+
 
 def _ignore(_reason: str) -> None:
     return None
@@ -54,7 +57,7 @@ class Http1Session:
         self._exchange: Exchange | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._sender = Sender(channel)
-        self._soon: asyncio.Handle | None = None
+        self._is_later = False  # this session's turn is to come
         self._requests = 0
         self._opened = self._since = clock.monotonic()
         self._is_reading = True
@@ -73,7 +76,10 @@ class Http1Session:
             self._since = self._clock.monotonic()
         self._reader.feed(data)
         if exchange is None:
-            self._serve()
+            if self._is_later:
+                self._adjust_reading()
+            else:
+                self._serve()
             return
         if exchange.body is not None:
             exchange.body.wake()
@@ -96,9 +102,6 @@ class Http1Session:
         """Cancel what runs for the connection and release everything."""
         self._is_closed = True
         self._sender.discard()
-        if self._soon is not None:
-            self._soon.cancel()
-            self._soon = None
         self._abandon()
 
     def drain(self) -> None:
@@ -193,7 +196,11 @@ class Http1Session:
                 if exchange.stream is not None:
                     self._run(exchange, self._stream(exchange, exchange.stream))
                 return
-        self._run(exchange, self._handle(exchange))
+        self._channel.later(lambda: self._start(exchange), START_SECONDS)
+
+    def _start(self, exchange: Exchange) -> None:
+        if self._exchange is exchange:
+            self._run(exchange, self._handle(exchange))
 
     def _ask(self) -> None:
         """Send 100 Continue, if the client waits for it and a response has not begun."""
@@ -208,7 +215,7 @@ class Http1Session:
         """Read from the socket only while what was read ahead is within its bound."""
         if self._is_closed:
             return
-        is_busy = self._exchange is not None or self._soon is not None or self._channel.is_paused
+        is_busy = self._exchange is not None or self._is_later or self._channel.is_paused
         is_full = is_busy and (
             self._reader.buffered >= self._limits.request_body_buffer_bytes
             or (
@@ -362,12 +369,14 @@ class Http1Session:
         self._channel.abort()
 
     def _continue_soon(self) -> None:
-        if self._soon is None:
-            self._soon = asyncio.get_running_loop().call_soon(self._continue)
+        if not self._is_later:
+            self._is_later = True
+            self._channel.later(self._continue)
 
     def _continue(self) -> None:
-        self._soon = None
-        self._resume()
+        self._is_later = False
+        if not self._is_closed:
+            self._resume()
 
     def _resume(self) -> None:
         if self._exchange is not None and self._exchange.rest:

@@ -7,6 +7,7 @@ copied before the write that sends it, and a slow reader holds references only.
 
 import asyncio
 import logging
+from collections import deque
 from functools import partial
 from typing import cast
 
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 WRITE_BYTES = 128 * 1024
 # What one turn of the loop may send on one connection before the others get theirs.
 TURN_BYTES = 256 * 1024
+# What a request that memory cannot answer costs beyond its own call, as a rule.
+START_SECONDS = 0.0005
 # Content of a response that streams through is taken from its source up to here per stream.
 STREAM_QUEUE_BYTES = 64 * 1024
 # Between the announcement of a shutdown and the last accepted stream: one round trip (6.8).
@@ -60,7 +63,9 @@ class Http2Session:
         self._now = clock.now()
         self._monotonic = self._ticked_at = clock.monotonic()
         self._progress = Progress(self._h2, limits, self._monotonic)
-        self._turn: asyncio.Handle | None = None
+        self._is_reading = True
+        self._is_pumping_later = self._is_reading_later = self._is_starting_later = False
+        self._unstarted: deque[tuple[Stream, Exchange]] = deque()
         self._draining_since = 0.0
         self._is_shut = False
         self._is_closed = False
@@ -75,9 +80,31 @@ class Http2Session:
         self._now = self._clock.now()
         self._monotonic = self._clock.monotonic()
         self._h2.receive(data, self._monotonic)
+        self._after_reading()
+
+    def _after_reading(self) -> None:
         self._pump()
         if self._h2.fault is not None:
             self._on_fault(self._h2.fault)
+        elif self._h2.is_behind and not self._is_reading_later:
+            if self._is_reading:
+                self._is_reading = False
+                self._channel.pause_reading()
+            self._is_reading_later = True
+            self._channel.later(self._read_on)
+
+    def _read_on(self) -> None:
+        """Take the next portion of what was read; hear more only when there is none left."""
+        self._is_reading_later = False
+        if self._is_closed:
+            return
+        self._now = self._clock.now()
+        self._monotonic = self._clock.monotonic()
+        self._h2.go_on(self._monotonic)
+        self._after_reading()
+        if not (self._is_reading_later or self._is_closed):
+            self._is_reading = True
+            self._channel.resume_reading()
 
     def writable(self) -> None:
         """Go on producing; see `Session`."""
@@ -102,8 +129,7 @@ class Http2Session:
     def lost(self) -> None:
         """Release everything; see `Session`."""
         self._is_closed = True
-        if self._turn is not None:
-            self._turn.cancel()
+        self._unstarted.clear()
         self._h2.release()  # cancels the tasks; one whose stream has ended is only cleaning up
 
     def drain(self) -> None:
@@ -191,7 +217,10 @@ class Http2Session:
         elif exchange.response is not None:
             self._respond(stream, exchange, exchange.response)
             return
-        self._begin(self._answer(stream, exchange), exchange)
+        self._unstarted.append((stream, exchange))
+        if not self._is_starting_later:
+            self._is_starting_later = True
+            self._channel.later(self._start_next, START_SECONDS)
 
     def on_too_large(self, stream: Stream) -> None:
         """Refuse a field section over the limits (RFC 6585 section 5)."""
@@ -227,10 +256,19 @@ class Http2Session:
 
     # --- answering ------------------------------------------------------------------------------
 
-    def _begin(self, work: "asyncio._CoroutineLike[None]", exchange: Exchange) -> None:
-        task = exchange.task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _start_next(self) -> None:
+        """Begin to work for the oldest request that still wants it."""
+        self._is_starting_later = False
+        while self._unstarted:
+            stream, exchange = self._unstarted.popleft()
+            if stream.exchange is exchange:
+                task = exchange.task = self._loop.create_task(self._answer(stream, exchange))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+                break
+        if self._unstarted:
+            self._is_starting_later = True
+            self._channel.later(self._start_next, START_SECONDS)
 
     async def _answer(self, stream: Stream, exchange: Exchange) -> None:
         """Produce one response, the slow way."""
@@ -330,8 +368,9 @@ class Http2Session:
         sender, spent = self._sender, 0
         while sender.has_queued and not self._channel.is_paused:
             if spent >= TURN_BYTES:
-                if self._turn is None:
-                    self._turn = self._loop.call_soon(self._next_turn)
+                if not self._is_pumping_later:
+                    self._is_pumping_later = True
+                    self._channel.later(self._next_turn)
                 break
             before = sender.sent_bytes
             ended = len(sender.ended)
@@ -344,7 +383,7 @@ class Http2Session:
         self._settle()
 
     def _next_turn(self) -> None:
-        self._turn = None
+        self._is_pumping_later = False
         if not self._is_closed:
             self._pump()
 

@@ -4,6 +4,7 @@
 `Channel`. Neither knows more of the other than stands here.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from edgeproxy.http.messages import ConnectionInfo
@@ -36,6 +37,12 @@ class Channel(Protocol):
 
     def resume_reading(self) -> None:
         """Take bytes from the peer again."""
+
+    def later(self, work: Callable[[], object], seconds: float = 0.0) -> None:
+        """Do `work` after what waits of other connections, though this one may be gone by then.
+
+        `seconds` is what it starts and does not do itself; see `turns.Turns.later`.
+        """
 
 
 class Session(Protocol):

@@ -1,7 +1,8 @@
 """A TCP listener: accepts on sockets it is given, keeps its connections, ticks and drains them.
 
-It binds nothing: sockets outlive it, so that no reload ever closes one. One timer a second serves
-all connections; there is no timer per request.
+It binds nothing: sockets outlive it, so that no reload ever closes one. One timer serves all
+connections, each once a second and never all at once; there is no timer per request. One client's
+address has a share of the connections and never all of them.
 """
 
 import asyncio
@@ -10,13 +11,17 @@ import socket
 from collections import Counter
 
 from edgeproxy.clock import Clock
+from edgeproxy.http.households import household
 from edgeproxy.listeners.connection import Connection, SessionFactory, TlsConnection
+from edgeproxy.listeners.turns import Turns
 from edgeproxy.tls.contexts import FrontContext
 from edgeproxy.wire.limits import Limits
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
+# 10,000 ticks in a row are 60 ms in which nobody is served: a twentieth of them at a time is 3.
+SLICES = 20
 
 
 class TcpListener:
@@ -29,13 +34,18 @@ class TcpListener:
         clock: Clock,
         limits: Limits,
         front: FrontContext | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self.clock = clock
         self.limits = limits
+        self.turns = turns or Turns(clock.monotonic)
         self.refusals: Counter[str] = Counter()
         self._sessions = sessions
         self._front = front
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, int] = {}  # with the slice that ticks them
+        self._slices: list[set[Connection]] = [set() for _ in range(SLICES)]
+        self._next_slice = 0
+        self._of_household: Counter[str] = Counter()
         self._servers: list[asyncio.Server] = []
         self._ticker: asyncio.TimerHandle | None = None
         self._is_empty = asyncio.Event()
@@ -53,7 +63,7 @@ class TcpListener:
         for sock in sockets:
             own = sock.dup()
             self._servers.append(await loop.create_server(self._accept, sock=own, backlog=2048))
-        self._ticker = loop.call_later(TICK_SECONDS, self._tick)
+        self._ticker = loop.call_later(TICK_SECONDS / SLICES, self._tick)
 
     def _accept(self) -> Connection:
         if self._front is None:
@@ -61,9 +71,11 @@ class TcpListener:
         return TlsConnection(self, self._sessions, self._front)
 
     def _tick(self) -> None:
-        self._ticker = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
+        loop = asyncio.get_running_loop()
+        self._ticker = loop.call_later(TICK_SECONDS / SLICES, self._tick)
         now = self.clock.monotonic()
-        for connection in list(self._connections):
+        due, self._next_slice = self._next_slice, (self._next_slice + 1) % SLICES
+        for connection in list(self._slices[due]):
             try:
                 connection.tick(now)
             except Exception:  # one faulty session must not take everybody's deadlines away
@@ -90,6 +102,7 @@ class TcpListener:
             self._ticker.cancel()
         for server in self._servers:
             server.close()
+        self.turns.close()
         for connection in list(self._connections):
             connection.abort()
         async with asyncio.timeout(5):
@@ -99,15 +112,37 @@ class TcpListener:
 
     def joined(self, connection: Connection) -> bool:
         """Take a connection in."""
-        if len(self._connections) >= self.limits.connections_max or self._is_draining:
+        reason = self._why_not(connection)
+        if reason:
+            self.refusals[reason] += 1
             return False
-        self._connections.add(connection)
+        slot = min(range(SLICES), key=lambda each: len(self._slices[each]))
+        self._slices[slot].add(connection)
+        self._connections[connection] = slot
+        self._of_household[household(connection.info.client)] += 1
         self._is_empty.clear()
         return True
 
+    def _why_not(self, connection: Connection) -> str:
+        """Return why there is no place for a connection, "" if there is one."""
+        if self._is_draining:
+            return "draining"
+        if len(self._connections) >= self.limits.connections_max:
+            return "connections_max"
+        most = self.limits.connections_per_client_max
+        if most and self._of_household[household(connection.info.client)] >= most:
+            return "connections_per_client_max"
+        return ""
+
     def left(self, connection: Connection) -> None:
         """Forget a connection."""
-        self._connections.discard(connection)
+        slot = self._connections.pop(connection, None)
+        if slot is not None:
+            self._slices[slot].discard(connection)
+            name = household(connection.info.client)
+            self._of_household[name] -= 1
+            if not self._of_household[name]:
+                del self._of_household[name]
         if not self._connections:
             self._is_empty.set()
 

@@ -256,6 +256,18 @@ def test_sections_over_the_limits_get_431_and_not_a_byte_is_kept(fields):
     assert peer.goaway is None
 
 
+def test_sections_over_the_limits_again_and_again():
+    peer, ids = Peer(), stream_ids()
+    large = frame(frames.HEADERS, 5, 1, peer.block((*REQUEST, *[(b"a", b"")] * 129)))
+
+    def oversized(_count: int) -> bytes:
+        return large[:5] + next(ids).to_bytes(4, "big") + large[9:]
+
+    assert survived(peer, oversized, 1000) == BURST
+    assert peer.goaway == CALM
+    assert peer.sink.heads == {}
+
+
 def test_names_of_no_length():
     peer, ids = Peer(), stream_ids()
 

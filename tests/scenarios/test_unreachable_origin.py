@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from tests.support.barrier import Barrier
+from tests.support.barrier import Barrier, settle
 from tests.support.ca import LocalCa
 from tests.support.origin import ScriptedOrigin
 from tests.support.pop import (

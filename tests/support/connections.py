@@ -4,20 +4,30 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
+from collections.abc import Callable
 
 from OpenSSL import SSL
 
 from edgeproxy.listeners.connection import Connection, TlsConnection
 from edgeproxy.listeners.session import Channel
+from edgeproxy.listeners.turns import Turns
 from edgeproxy.tls.contexts import FrontContext
 from edgeproxy.wire.limits import Limits
 from tests.support.clock import ManualClock
 from tests.support.handshake import client_context
 
 
+class NoQueue(Turns):
+    """Everybody's turn comes at once."""
+
+    def later(self, work: Callable[[], object], seconds: float = 0.0) -> None:
+        work()
+
+
 class FakeRegistry:
     def __init__(self) -> None:
         self.clock = ManualClock()
+        self.turns: Turns = NoQueue(self.clock.monotonic)
         self.limits = Limits()
         self.members: list[Connection] = []
         self.refusals: Counter[str] = Counter()
@@ -26,6 +36,8 @@ class FakeRegistry:
     def joined(self, connection: Connection) -> bool:
         if not self.is_full:
             self.members.append(connection)
+        else:
+            self.refused("connections_max")
         return not self.is_full
 
     def left(self, connection: Connection) -> None:

@@ -120,6 +120,8 @@ class Peer:
 
     def send(self, *data: bytes) -> Self:
         self.connection.receive(b"".join(data), self.now)
+        while self.connection.is_behind:
+            self.connection.go_on(self.now)
         return self
 
     def block(self, fields: Iterable[tuple[bytes, bytes]] = REQUEST) -> bytes:

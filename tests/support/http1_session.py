@@ -26,6 +26,7 @@ class FakeChannel:
         self.is_closed = False
         self.is_aborted = False
         self.is_reading = True
+        self.holds_starts = False
 
     def write(self, chunks: list[bytes | memoryview]) -> None:
         assert not self.is_closed, "written after the end"
@@ -55,6 +56,13 @@ class FakeChannel:
     def resume_reading(self) -> None:
         assert not self.is_reading
         self.is_reading = True
+
+    def later(self, work: Callable[[], object], seconds: float = 0.0) -> None:
+        """Let tasks begin at once, everything else in the next turn of the loop."""
+        if seconds and not self.holds_starts:
+            work()
+        else:
+            asyncio.get_running_loop().call_soon(work)
 
 
 def response(

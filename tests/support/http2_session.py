@@ -1,7 +1,7 @@
 """An `Http2Session` between a channel with a buffer of its own, a peer and an application."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from edgeproxy.http.messages import ConnectionInfo, Request, Response
 from edgeproxy.listeners.http2 import Http2Session
@@ -32,6 +32,8 @@ class FakeChannel:
         self.writes: list[int] = []
         self.is_closed = False
         self.is_aborted = False
+        self.is_reading = True
+        self.holds_starts = False
 
     def write(self, chunks: list[bytes | memoryview]) -> None:
         assert not self.is_closed, "written after the end"
@@ -51,10 +53,19 @@ class FakeChannel:
         self.is_aborted = True
 
     def pause_reading(self) -> None:
-        raise AssertionError("HTTP/2 holds peers back by windows")
+        assert self.is_reading
+        self.is_reading = False
 
     def resume_reading(self) -> None:
-        raise AssertionError("HTTP/2 holds peers back by windows")
+        assert not self.is_reading
+        self.is_reading = True
+
+    def later(self, work: Callable[[], object], seconds: float = 0.0) -> None:
+        """Let tasks begin at once, everything else in the next turn of the loop."""
+        if seconds and not self.holds_starts:
+            work()
+        else:
+            asyncio.get_running_loop().call_soon(work)
 
 
 class SessionPeer(Peer):

@@ -121,6 +121,12 @@ class Connection(FrameReader):
             self._guard.now = now
             self._read(data, now)
 
+    def go_on(self, now: float) -> None:
+        """Take the next portion of what `receive` left: call it while `is_behind`."""
+        if self.fault is None:
+            self._guard.now = now
+            self._go_on(now)
+
     def fail(self, fault: ConnectionFault) -> None:
         """End the connection with GOAWAY; every stream is told."""
         self.fault = fault
@@ -180,6 +186,7 @@ class Connection(FrameReader):
             raise StreamFault(stream_id, codes.REFUSED_STREAM, "one stream too many")
         self._guard.earn_request()
         if fields is None:
+            self._guard.spend_reset("requests over the limits")
             self._sink.on_too_large(self._add(stream_id, flags))
             return
         head = parse_request(fields, stream_id=stream_id, scheme=self._scheme)

@@ -5,9 +5,11 @@ import weakref
 import pytest
 from OpenSSL import SSL
 
+from edgeproxy.listeners.turns import Turns
 from edgeproxy.tls.contexts import FrontContext
 from edgeproxy.tls.engine import ciphertext_in
 from edgeproxy.tls.identity import load_identity
+from tests.support.barrier import settle
 from tests.support.ca import LocalCa
 from tests.support.connections import FakeRegistry, Plain, Tls
 
@@ -401,3 +403,34 @@ def test_a_lost_connection_frees_what_openssl_holds_at_once(tls: Tls):
 
 def test_the_shared_buffer_is_as_large_as_a_read():
     assert len(ciphertext_in) == 65536
+
+
+# --- turns --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def queued(front: FrontContext):
+    made = Tls(front)
+    made.registry.turns = Turns(made.registry.clock.monotonic)
+    yield made
+    made.transport.free()
+
+
+async def test_a_handshake_waits_for_its_turn_and_hears_nothing_meanwhile(queued: Tls):
+    with contextlib.suppress(SSL.WantReadError):
+        queued.client.do_handshake()
+    queued.feed(queued.outgoing())
+    assert not queued.transport.is_reading_now
+    assert not queued.arrived()
+    await settle(1)
+    assert queued.transport.is_reading_now
+    assert queued.arrived()
+
+
+async def test_a_connection_that_was_lost_has_no_handshake(queued: Tls):
+    with contextlib.suppress(SSL.WantReadError):
+        queued.client.do_handshake()
+    queued.feed(queued.outgoing())
+    queued.connection.connection_lost(None)
+    await settle(1)
+    assert not queued.arrived()

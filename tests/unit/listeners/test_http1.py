@@ -52,6 +52,35 @@ async def test_many_pipelined_hits_take_turns() -> None:
     assert connection.channel.is_reading
 
 
+async def test_who_asks_again_before_its_turn_has_come_waits_for_it() -> None:
+    connection = Connection(limits=Limits(pipelined_requests_max=4))
+    connection.receive(get(b"/hit") * 5)
+    connection.receive(get(b"/hit"))
+    assert len(connection.application.requests) == 4
+    await connection.settle()
+    assert len(connection.application.requests) == 6
+    assert connection.sent == HELLO * 6
+
+
+async def test_a_task_begins_in_its_turn_and_not_for_who_has_gone() -> None:
+    connection = Connection()
+    started: list[Request] = []
+
+    async def handler(request: Request) -> Response:
+        started.append(request)
+        return response()
+
+    connection.application.handler = handler
+    connection.channel.holds_starts = True
+    connection.receive(get(b"/miss"))
+    await connection.settle()
+    assert len(started) == 1
+    connection.receive(get(b"/miss"))
+    connection.session.lost()
+    await connection.settle()
+    assert len(started) == 1
+
+
 async def test_a_paused_channel_stops_answers_until_it_is_writable() -> None:
     connection = Connection(limits=Limits(pipelined_requests_max=2), pause_after=1)
     connection.receive(get(b"/hit") * 5)

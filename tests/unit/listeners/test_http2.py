@@ -275,3 +275,66 @@ async def test_one_answer_does_not_keep_the_loop_to_itself(wide: SessionPeer):
     wide.send(ping())
     await settle()
     assert len(wide.body(1)) == TURN_BYTES * 4
+
+
+# --- turns --------------------------------------------------------------------------------------
+
+
+async def test_a_long_read_is_taken_in_portions_and_nothing_more_is_read_meanwhile(
+    peer: SessionPeer,
+):
+    requests = [peer.headers(n, HIT) for n in range(1, 1001, 2)]
+    peer.send(b"".join(requests))
+    first = len(peer.application.ended)
+    assert 0 < first < 500
+    assert not peer.channel.is_reading
+    peer.send(peer.headers(1001, HIT))  # read before reading stopped
+    assert len(peer.application.ended) == first
+    await settle(1)
+    assert first < len(peer.application.ended) <= 2 * first + 1
+    while not peer.channel.is_reading:
+        await settle(1)
+    assert len(peer.application.ended) == 501
+    assert peer.goaway is None
+
+
+async def test_a_connection_that_ended_takes_no_turn(peer: SessionPeer):
+    peer.send(b"".join(peer.headers(n, HIT) for n in range(1, 1001, 2)))
+    taken = len(peer.application.ended)
+    peer.session.lost()
+    await settle()
+    assert len(peer.application.ended) == taken
+
+
+async def test_a_fault_in_a_later_portion_ends_the_connection(peer: SessionPeer):
+    requests = b"".join(peer.headers(n, HIT) for n in range(1, 1001, 2))
+    peer.send(requests + frames.frame(frames.PUSH_PROMISE, 0, 1))
+    await settle()
+    assert peer.channel.is_closed
+    assert peer.goaway == codes.PROTOCOL_ERROR
+    assert len(peer.application.ended) == 500
+
+
+async def test_tasks_begin_one_in_a_turn_and_none_for_who_has_gone(peer: SessionPeer):
+    peer.channel.holds_starts = True
+    gate = pending(peer)
+    for number in (1, 3, 5, 7):
+        peer.get_target(number, b"/miss")
+    peer.send(frames.rst_stream_frame(3, codes.CANCEL))
+    counts = []
+    for _ in range(4):
+        counts.append(peer.tasks)
+        await settle(1)
+    assert counts == [0, 1, 2, 3]
+    gate.set()
+    await peer.settle()
+    assert [peer.body(n) for n in (1, 3, 5, 7)] == [b"late", b"", b"late", b"late"]
+
+
+async def test_tasks_that_were_to_begin_do_not_after_the_end(peer: SessionPeer):
+    peer.channel.holds_starts = True
+    pending(peer)
+    peer.get_target(1, b"/miss")
+    peer.session.lost()
+    await settle()
+    assert peer.tasks == 0

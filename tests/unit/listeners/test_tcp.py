@@ -16,7 +16,7 @@ import uvloop
 from edgeproxy.listeners.connection import Connection
 from edgeproxy.listeners.http2 import Http2Session
 from edgeproxy.listeners.session import Channel
-from edgeproxy.listeners.tcp import TcpListener
+from edgeproxy.listeners.tcp import SLICES, TcpListener
 from edgeproxy.tls.contexts import FrontContext
 from edgeproxy.tls.identity import load_identity
 from edgeproxy.wire.h2 import frames
@@ -114,9 +114,10 @@ class Server:
                 await self.changed.wait()
 
     def tick(self) -> None:
-        """Tick, in the place of the timer, which never does."""
-        self.listener._tick()
-        self.stop_ticking()
+        """Let a second pass, in the place of the timer, which never does."""
+        for _ in range(SLICES):
+            self.listener._tick()
+            self.stop_ticking()
 
     def stop_ticking(self) -> None:
         assert self.listener._ticker is not None
@@ -205,6 +206,39 @@ def test_one_connection_too_many_is_refused(run):
             await server.connections(0)
 
     run(scenario())
+
+
+async def test_one_client_never_has_all_connections():
+    limits = Limits(connections_per_client_max=2)
+    async with Server(limits=limits) as server:
+        async with connected(server.port), connected(server.port) as (reader, writer):
+            await server.connections(2)
+            async with connected(server.port) as (third, _):
+                with contextlib.suppress(ConnectionResetError):
+                    assert await third.read() == b""
+            assert server.listener.refusals == {"connections_per_client_max": 1}
+            writer.write(b"x")
+            assert await reader.readexactly(1) == b"x"
+        await server.connections(0)
+        assert not server.listener._of_household
+        async with connected(server.port):
+            await server.connections(1)
+
+
+async def test_0_connections_for_each_client_are_as_many_as_it_likes():
+    limits = Limits(connections_per_client_max=0)
+    async with Server(limits=limits) as server, connected(server.port), connected(server.port):
+        await server.connections(2)
+
+
+async def test_connections_are_ticked_a_few_at_a_time():
+    async with Server() as server, contextlib.AsyncExitStack() as stack:
+        for _ in range(SLICES + 1):
+            await stack.enter_async_context(connected(server.port))
+        await server.connections(SLICES + 1)
+        server.listener._tick()
+        server.stop_ticking()
+        assert sum(session.ticks for session in server.sessions) == 2
 
 
 @RUNNERS

@@ -164,3 +164,28 @@ def test_an_unfinished_headers_frame_is_a_block_and_unfinished_data_is_none(sett
     assert settled.mid_block_since == 0.0
     settled.read(b"bc" + frames.frame(frames.HEADERS, 0, 1, b"abc")[:4], now=21.0)
     assert settled.mid_block_since == 21.0
+
+
+def test_a_long_read_is_taken_in_portions(settled: Reader):
+    each = frames.frame(0xAB, 0, 0, b"abc")
+    settled.read(each * 1000)
+    first = len(settled.seen)
+    assert 0 < first < 1000
+    assert settled.is_behind
+    settled.read(each)
+    assert len(settled.seen) == first
+    portions = 1
+    while settled.is_behind:
+        settled._go_on(1000.0)
+        portions += 1
+    assert len(settled.seen) == 1001
+    assert portions == -(-1001 // first)
+
+
+def test_a_field_block_that_waits_for_us_is_not_slow(settled: Reader):
+    settled.read(frames.frame(0xAB, 0, 0, bytes(3000)) + frames.frame(frames.HEADERS, 0, 1)[:5])
+    assert settled.is_behind
+    assert settled.mid_block_since == 0.0
+    settled._go_on(1000.0)
+    assert not settled.is_behind
+    assert settled.mid_block_since == 1000.0
