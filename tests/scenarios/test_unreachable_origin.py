@@ -196,6 +196,7 @@ async def test_a_crowd_at_a_dead_origin_is_told_at_once(tmp_path):
             streams = [client.send("GET", "/a") for _ in range(50)]
             await client.heard()
             await held.reached()
+            await settle(4 * len(streams))  # each begins in a turn of its own
             held.open()
             async with asyncio.timeout(10):
                 statuses = {(await stream.whole()).status for stream in streams}
