@@ -218,6 +218,43 @@ async def test_trailers_of_a_request_smuggle_nothing(pop, line):
         assert value in expected.get(name, ()) or value not in request.values(name)
 
 
+@pytest.mark.parametrize(
+    ("trailers", "status"),
+    [
+        (b"a: " + b"b" * 9000 + b"\r\n", 431),
+        (b"a: b\r\n" * 2000, 431),
+        (b"a: b\nhost: evil\r\n", 400),
+        (b"a: b\rhost: evil\r\n", 400),
+        (b"a: b\x00\r\n", 400),
+        (b"a : b\r\n", 400),
+        (b"a: b\r\n c\r\n", 400),
+    ],
+)
+async def test_trailers_of_a_request_that_are_none_reach_no_origin(pop, trailers, status):
+    pop.origin.on("POST", "/a").reply(200, b"ok")
+    async with pop.h1() as client:
+        client.send("POST", "/a", [("transfer-encoding", "chunked")])
+        client.writer.write(b"5\r\nhello\r\n0\r\n" + trailers + b"\r\nGET /b HTTP/1.1\r\n")
+        reply = await client.reply()
+        assert (reply.status, reply["connection"]) == (status, "close")
+        await client.closed()
+    await pop.origin.connections_closed()
+    assert pop.origin.requests == 0  # none that was whole
+
+
+async def test_more_trailers_than_http_2_takes_are_none(pop):
+    pop.origin.on("POST", "/a").reply(200, b"ok")
+    async with pop.h2() as client:
+        stream = client.send("POST", "/a", is_end=False)
+        await client.send_on(stream, b"hello", is_end=False)
+        lines = [(f"x-{number}", "y") for number in range(200)]
+        client.h2.send_headers(stream.stream_id, lines, end_stream=True)
+        client._flush()
+        assert (await stream.whole()).body == b"ok"
+    [request] = pop.origin.received
+    assert (request.body, request.trailers) == (b"hello", [])
+
+
 async def test_what_a_real_client_sees(pop):
     pop.origin.on("GET", "/a").reply(200, b"hello", cache_control="max-age=60").trailed(SUM)
     done = await asyncio.to_thread(

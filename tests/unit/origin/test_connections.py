@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_parser import RawResponseMessage
 
 from edgeproxy.errors import UpstreamError
 from edgeproxy.origin.connections import INFORMATIONAL_MAX, OriginConnection, OriginConnector
@@ -33,6 +34,10 @@ def test_contract_the_methods_that_are_overridden_exist():
     for name in ("set_response_params", "data_received", "feed_data", "connection_lost"):
         assert callable(getattr(ResponseHandler, name))
         assert name in vars(OriginConnection)
+
+
+def test_contract_a_parsed_head_says_what_frames_its_content():
+    assert {"code", "version", "raw_headers", "chunked"} <= set(dir(RawResponseMessage))
 
 
 async def test_octets_on_an_idle_connection_are_nobodys_response(origin, client):
