@@ -126,6 +126,12 @@ def test_only_what_is_there_is_cut(first_, last, found):
     assert joined(part(2, 4), part(7, 9)).cut(ByteRange(first_, last)) == found
 
 
+@pytest.mark.parametrize("last", [5, 9])
+def test_what_lies_behind_the_last_part_is_not_there(last):
+    assert joined(part(0, 1), part(3, 4)).cut(ByteRange(4, last)) is None
+    assert joined(part(0, 1), part(3, 4)).cut(ByteRange(5, last)) is None
+
+
 def test_parts_lie_side_by_side_or_over_each_other():
     both = joined(part(2, 4), part(5, 6))
     assert both.cut(ByteRange(3, 6)) == b"3456"
