@@ -8,6 +8,8 @@ A row is a line of a table that begins with a number:
 functions below tests/ (`path/of/test_file.py::test_name`; `::test_name` alone is in the file named
 before). Both are whatever stands in backquotes; the words around them are for people. A row that is
 not met says "not done" and why in place of a function, which a MUST never may.
+
+The table of hostile vectors in docs/verification.md is held to the same for its tests.
 """
 
 import ast
@@ -20,6 +22,9 @@ from pathlib import Path
 
 NUMBERS = range(1, 119)
 """Those that must be there; rows beyond them are checked like the others."""
+
+VECTORS = range(1, 24)
+"""The hostile vectors that docs/verification.md has to list."""
 
 NOT_DONE = "not done"
 _CELLS = 6
@@ -73,12 +78,30 @@ def faults(row: Row, root: Path) -> list[str]:
         path, _, inside = name.partition(".")
         if not _is_defined(root / "edgeproxy" / f"{path}.py", inside):
             said.append(f"{row.number}: no function {name}")
+    return said + [f"{row.number}: {line}" for line in missing_tests(row.test, root)]
+
+
+def missing_tests(cell: str, root: Path) -> list[str]:
+    """Return the tests that a cell names and that are not there."""
+    said = []
     file = ""
-    for name in tests:
+    for name in _QUOTED.findall(cell):
         own, _, inside = name.partition("::")
         file = own or file
         if not inside.startswith("test_") or not _is_defined(root / "tests" / file, inside):
-            said.append(f"{row.number}: no test {file}::{inside}")
+            said.append(f"no test {file}::{inside}")
+    return said
+
+
+def vectors(text: str, root: Path) -> list[str]:
+    """Say what is wrong with the table of hostile vectors: | number | vector | result | test |."""
+    cells = [line.strip().split("|")[1:-1] for line in text.splitlines() if _ROW.match(line)]
+    present = [int(row[0]) for row in cells]
+    said = [] if present == list(VECTORS) else [f"vectors {present}, not 1 to {VECTORS[-1]}"]
+    for number, *_, tests in cells:
+        said += [f"{int(number)}: {line}" for line in missing_tests(tests, root)]
+        if not _QUOTED.search(tests):
+            said.append(f"{int(number)}: no test")
     return said
 
 
@@ -113,9 +136,12 @@ def main(root: Path) -> int:
     said = [line for line in found if isinstance(line, str)] + numbering(whole, NUMBERS)
     for row in whole:
         said += faults(row, root)
+    hostile = vectors((root / "docs" / "verification.md").read_text(encoding="utf-8"), root)
     for line in said:
         print(f"docs/rfc.md: {line}")
-    return 1 if said else 0
+    for line in hostile:
+        print(f"docs/verification.md: {line}")
+    return 1 if said or hostile else 0
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def admit(request: Request, *, cdn_id: bytes) -> Refusal | None:
         return Refusal(400, "content-on-get")
     if any(value.lower() != b"100-continue" for name, value in request.fields if name == b"expect"):
         return Refusal(417, "expectation")
-    if _times_here(request, cdn_id) >= 2:
+    if times_here(request, cdn_id) >= 2:
         looped = proxy_status.member(cdn_id.decode("ascii"), error="proxy_loop_detected")
         return Refusal(508, "loop", ((b"proxy-status", looped),))
     return None
@@ -56,7 +56,7 @@ def max_forwards(request: Request) -> int | None:
     return None if value is None else parse_digits(value, maximum=2**31)
 
 
-def _times_here(request: Request, cdn_id: bytes) -> int:
+def times_here(request: Request, cdn_id: bytes) -> int:
     """Count how often CDN-Loop says that the request came by: once is a shield, twice a loop."""
     members = list_members(value for name, value in request.fields if name == b"cdn-loop")
     return sum(member.partition(b";")[0].rstrip(b" \t").lower() == cdn_id for member in members)

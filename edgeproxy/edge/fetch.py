@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
-from edgeproxy.edge.admission import max_forwards
+from edgeproxy.edge.admission import max_forwards, times_here
 from edgeproxy.edge.lookup import Route
 from edgeproxy.http.hop_by_hop import end_to_end
 from edgeproxy.http.messages import Field, Interim, Request, first
@@ -41,16 +41,18 @@ _NEVER_PREFIX = b"x-forwarded-"
 _ALWAYS = frozenset({b"cdn-loop"})
 # What makes an answer one client's: dropped from the questions of caching rules. Which codings
 # are asked for is the rule's to say; CORS is computed at delivery, without Origin.
-_PERSONAL = frozenset({b"cookie", b"accept-encoding", b"origin", b"authorization"})
+_PERSONAL = frozenset({b"cookie", b"accept-encoding", b"origin", b"authorization", b"cdn-loop"})
 
 
-def question(request: Request, route: Route) -> Request:
+def question(request: Request, route: Route, *, cdn_id: bytes = b"") -> Request:
     """Return the request that the cache decides on, selects by and sends.
 
     It is a GET of the whole, without preconditions, for the forwarded target, in any coding that
     the rule negotiates; under a caching rule it holds nothing personal and only what the rule
     forwards. It is asked in the site's name: the authority as this client wrote it (a port,
     capitals, an alias) is no part of the key, so the next hop must not hear it in Forwarded either.
+    Of the client's CDN-Loop a caching rule leaves only `cdn_id`, our own name: every loop that
+    leads through here is cut here, and no client's word reaches what is shared (RFC 8586).
     """
     dropped = _ABOUT_A_PART
     if route.is_managed:
@@ -61,6 +63,8 @@ def question(request: Request, route: Route) -> Request:
     if rule.codings:
         dropped |= {b"accept-encoding"}
     fields = [line for line in _forwardable(request, rule.forward_fields) if line[0] not in dropped]
+    if route.is_managed:
+        fields += [(b"cdn-loop", cdn_id)] * times_here(request, cdn_id)
     if rule.codings:
         fields.append((b"accept-encoding", b", ".join(rule.codings)))
     return Request(

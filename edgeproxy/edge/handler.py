@@ -278,7 +278,7 @@ class Edge:
         bypass = _bypasses(request, route)
         if bypass is not None:
             return await self._passthrough.answer(request, route, reason=bypass)
-        asked, now = fetch.question(request, route), self._clock.now()
+        asked, now = fetch.question(request, route, cdn_id=self._cdn_id), self._clock.now()
         candidates = self._candidates(route.key, now)
         policy = route.rule.cache
         decision = decide(asked, candidates, now, policy=policy)

@@ -1,4 +1,4 @@
-"""The vectors of requirements/hostile-input.md that the data path itself must withstand."""
+"""Hostile vectors that the data path itself must withstand, numbered as in docs/verification.md."""
 
 from collections.abc import AsyncIterator
 
@@ -291,7 +291,7 @@ async def test_20_a_loop_is_cut_and_a_shield_is_not(pop: Pop) -> None:
     assert (await pop.get("/b", cdn_loop="FRA1, other, fra1;x")).status == 508
     assert (await pop.get("/b", fields=[(b"cdn-loop", b"fra1")] * 2)).status == 508
     assert pop.origin.requests == 1
-    assert origin_field(pop, "cdn-loop") == b"other, fra1; v=1"
+    assert origin_field(pop, "cdn-loop") == b"fra1"
 
 
 @pytest.mark.parametrize("target", ["http://169.254.169.254/", "//evil.example/a", "/@evil"])

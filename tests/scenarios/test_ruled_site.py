@@ -229,6 +229,7 @@ STRANGE: list[str] = [
     "upgrade-insecure-requests",
     "priority",
     "early-data",
+    "cdn-loop",
     "max-forwards",
     "cache-control",
     "pragma",

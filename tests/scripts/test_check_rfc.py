@@ -138,12 +138,29 @@ def test_a_document_is_good_or_told_what_is_wrong(root, capsys, monkeypatch):
     document = root / "docs" / "rfc.md"
     line = f"| 1 | 9111 3 | M | stored | {A_FUNCTION} | {A_TEST} |\n"
     document.write_text(line + line.replace("1", "2", 1), encoding="utf-8")
+    monkeypatch.setattr(check_rfc, "VECTORS", range(1, 2))
+    hostile = root / "docs" / "verification.md"
+    hostile.write_text(f"| 1 | odd Host | 400 | {A_TEST} |\n", encoding="utf-8")
     assert check_rfc.main(root) == 0
     document.write_text(line.replace("decide", "forget"), encoding="utf-8")
     assert check_rfc.main(root) == 1
     assert capsys.readouterr().out == (
         "docs/rfc.md: 2: no row\ndocs/rfc.md: 1: no function cache/rule.forget\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"| 1 | a | b | {A_TEST} |", []),
+        ("| 1 | a | b | none |", ["1: no test"]),
+        ("| 1 | a | b | `unit/x.py::test_y` |", ["1: no test unit/x.py::test_y"]),
+        (f"| 2 | a | b | {A_TEST} |", ["vectors [2], not 1 to 1"]),
+    ],
+)
+def test_every_hostile_vector_has_a_test(root, monkeypatch, text, expected):
+    monkeypatch.setattr(check_rfc, "VECTORS", range(1, 2))
+    assert check_rfc.vectors(text, root) == expected
 
 
 def test_the_document_of_this_repository_is_good():

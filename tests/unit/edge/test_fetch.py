@@ -42,13 +42,13 @@ def names(fields: list[Field]) -> list[str]:
 
 def test_a_rules_question_holds_what_it_lists_and_nothing_personal() -> None:
     asked = question(*routed(make_pop(rule(forward_fields=frozenset({b"accept-language"})))))
-    assert names(asked.fields) == ["accept-language", "cdn-loop"]
+    assert names(asked.fields) == ["accept-language"]
     assert (asked.method, asked.body) == (b"GET", None)
 
 
 def test_a_rule_that_lists_everything_still_asks_nothing_personal() -> None:
     asked = question(*routed(make_pop(rule(forward_fields="all"))))
-    assert names(asked.fields) == ["accept", "accept-language", "cdn-loop"]
+    assert names(asked.fields) == ["accept", "accept-language"]
 
 
 def test_a_transparent_question_leaves_out_preconditions_overrides_and_hops() -> None:
@@ -84,7 +84,7 @@ def test_head_asks_for_the_whole() -> None:
 def test_validators_follow_the_questions_fields() -> None:
     asked = question(*routed(make_pop(rule())))
     wire = outbound(asked, [(b"if-none-match", b'"1"')])
-    assert names(wire.fields) == ["accept", "cdn-loop", "if-none-match"]
+    assert names(wire.fields) == ["accept", "if-none-match"]
     assert (wire.method, wire.target, wire.body) == (b"GET", b"/a", None)
     assert (wire.client, wire.scheme, wire.protocol) == ("192.0.2.7", b"https", "HTTP/2")
 
@@ -169,3 +169,15 @@ def test_what_is_never_asked_selects_nothing(
 ) -> None:
     _, route = routed(make_pop(*rules))
     assert never_asks(route, nominated) is expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("other; v=1", []), ("other, FRA1;x", [b"fra1"]), ("fra1, fra1", [b"fra1", b"fra1"])],
+)
+def test_of_a_loop_only_our_own_name_reaches_what_is_shared(said: str, expected: list) -> None:
+    pop = make_pop(rule())
+    request = pop.request(cdn_loop=said)
+    route = pop.edge._lookup.site_routes(request).route(request.target)
+    asked = question(request, route, cdn_id=b"fra1")
+    assert [value for name, value in asked.fields if name == b"cdn-loop"] == expected
