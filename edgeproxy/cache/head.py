@@ -16,7 +16,7 @@ from edgeproxy.cache.policy import CachePolicy
 from edgeproxy.cache.stored import StoredResponse
 from edgeproxy.cache.storing import asks_for_itself, is_withheld
 from edgeproxy.cache.validation import freshen, origin_etag, origin_last_modified
-from edgeproxy.cache.vary import matches
+from edgeproxy.cache.vary import matches, speaks_for
 from edgeproxy.http.codings import coding_of
 from edgeproxy.http.messages import Field, Fields, Request, first
 
@@ -35,7 +35,8 @@ def learned_from_head(
     """Yield each stored response that a 200 to HEAD speaks of, and what is to take its place.
 
     `sent_fields` are those of the request that the next hop heard. What could not have been chosen
-    for it is left alone, and so is everything if the answer may be the asker's own.
+    for it is left alone, what is for more clients is updated by none of its fields, and nothing
+    changes at all if the answer may be the asker's own.
     """
     sent, lines = list(sent_fields), tuple(fields)
     if asks_for_itself(request, policy=policy):
@@ -45,6 +46,8 @@ def learned_from_head(
             continue
         if not _agrees(stored, lines, content_length) or is_withheld(lines):
             yield stored, _outdated(stored)
+            continue
+        if not speaks_for(lines, sent, stored):
             continue
         yield (
             stored,

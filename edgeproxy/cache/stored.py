@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from edgeproxy.cache import freshness as ages
 from edgeproxy.cache.freshness import Freshness
-from edgeproxy.cache.vary import Vary, nominated, selecting_values
+from edgeproxy.cache.vary import Vary, selection
 from edgeproxy.http.codings import coding_of
 from edgeproxy.http.dates import format_date, parse_date
 from edgeproxy.http.messages import Field, Fields, first
@@ -174,7 +174,7 @@ def make_stored(
         initial_age=ages.corrected_initial_age(
             lines, request_time=request_time, response_time=response_time
         ),
-        vary=selecting_values(nominated(lines) or (), request_fields),
+        vary=selection(lines, request_fields),
         etag=generate_etag(digest) if generates_etag else etag,
         last_modified=date if generates_last_modified else last_modified,
         is_etag_generated=generates_etag,

@@ -11,7 +11,7 @@ from edgeproxy.cache.freshness import Freshness, corrected_initial_age, freshnes
 from edgeproxy.cache.policy import CachePolicy
 from edgeproxy.cache.stored import StoredResponse, with_date
 from edgeproxy.cache.storing import fields_to_store
-from edgeproxy.cache.vary import matches, nominated
+from edgeproxy.cache.vary import NOT_ONLY_NAMED, matches, nominated, speaks_for
 from edgeproxy.http.conditionals import etag_strong_equal, etag_weak_equal
 from edgeproxy.http.messages import Field, Fields, first
 
@@ -86,14 +86,17 @@ def confirmed_besides(
 
     Everything that might have been chosen for the request and carries the same strong tag.
     """
-    etag = first(tuple(fields), b"etag")
+    confirming, lines = tuple(fields), list(request_fields)
+    etag = first(confirming, b"etag")
     if etag is None or etag.startswith(b"W/"):
         return []
-    lines = list(request_fields)
     return [
         each
         for each in candidates
-        if each is not chosen and origin_etag(each) == etag and matches(each, lines)
+        if each is not chosen
+        and origin_etag(each) == etag
+        and matches(each, lines)
+        and speaks_for(confirming, lines, each)
     ]
 
 
@@ -114,7 +117,8 @@ def freshen(
     fields = with_date(_merged(stored.fields, update), response_time)
     freshness = freshness_of(stored.status, fields, response_time=response_time, policy=policy)
     names = nominated(fields)
-    if names is None or set(names) != {name for name, _ in stored.vary}:
+    known = {name for name, _ in stored.vary}
+    if names is None or not known.issuperset(names) or known.difference(names) - NOT_ONLY_NAMED:
         freshness = Freshness(freshness.lifetime, freshness.source, always_validate=True)
     etag, last_modified = first(fields, b"etag"), first(fields, b"last-modified")
     return replace(

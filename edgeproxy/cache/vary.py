@@ -6,6 +6,11 @@ lines on the way may write any (RFC 9110 section 5.3); not so where a comma is p
 Content codings are compared by what they mean, since every browser writes them in another order.
 Elsewhere case and order stay: an origin that compares languages byte by byte would otherwise let
 one client choose what another one reads.
+
+Some fields select although no Vary names them. Nobody may keep CDN-Loop and Via from the origin
+(RFC 8586 section 2, RFC 9110 section 7.6.3), so whoever writes something into them must be the
+only one who gets what comes of it; and an Access-Control-Allow-Origin that repeats an Origin is
+that origin's. Not to reuse is always allowed (RFC 9111 section 4).
 """
 
 import re
@@ -27,6 +32,7 @@ four at most, and every name multiplies the variants of a URL."""
 # Written anew for every request that goes to the next hop, with who asked and how: there is nothing
 # of the client's to compare.
 _WRITTEN_HERE = frozenset({b"forwarded", b"via"})
+_UNNAMED = frozenset({b"cdn-loop", b"via"})
 # Fields that are no lists, and may hold a comma all the same.
 _TEXTS = frozenset(
     {b"authorization", b"cookie", b"date", b"from", b"origin", b"referer", b"user-agent"}
@@ -58,6 +64,47 @@ def nominated(fields: Iterable[Field]) -> tuple[bytes, ...] | None:
     if not _WRITTEN_HERE.isdisjoint(names):
         return None
     return names
+
+
+NOT_ONLY_NAMED = _UNNAMED | {b"origin"}
+"""Fields that may select without being nominated."""
+
+
+def implied(request_fields: Iterable[Field], fields: Iterable[Field]) -> tuple[bytes, ...]:
+    """Return the names that select a response although its Vary need not name them.
+
+    They are fields that the request had: a response to a request without them is for everybody.
+    """
+    asked = list(request_fields)
+    names = {name for name, _ in asked if name in _UNNAMED}
+    allowed = {value for name, value in fields if name == b"access-control-allow-origin"}
+    if any(name == b"origin" and value in allowed for name, value in asked):
+        names.add(b"origin")
+    return tuple(sorted(names))
+
+
+def selection(fields: Iterable[Field], request_fields: Iterable[Field]) -> Vary:
+    """Return what a response is selected by that answers a request of those fields."""
+    lines, asked = list(fields), list(request_fields)
+    names = dict.fromkeys((*(nominated(lines) or ()), *implied(asked, lines)))
+    return selecting_values(tuple(names), asked)
+
+
+def speaks_for(fields: Iterable[Field], request_fields: Iterable[Field], stored: Selected) -> bool:
+    """Tell whether a response, to such a request, may update one that this request selects.
+
+    Not where more selects it than selected what is stored: it would be told to more clients.
+    """
+    return {name for name, _ in stored.vary}.issuperset(implied(request_fields, fields))
+
+
+def is_unnamed_match(stored: Selected, request_fields: Iterable[Field]) -> bool:
+    """Tell whether what no Vary need name selects this response for such a request.
+
+    Where it does not, even a 304 must not lead to it: the origin does not know of the difference.
+    """
+    unnamed = tuple(line for line in stored.vary if line[0] in NOT_ONLY_NAMED)
+    return unnamed == selecting_values(tuple(name for name, _ in unnamed), request_fields)
 
 
 def selecting_values(names: tuple[bytes, ...], request_fields: Iterable[Field]) -> Vary:

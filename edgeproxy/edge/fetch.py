@@ -25,6 +25,11 @@ CONDITIONAL = frozenset(
 
 _ABOUT_A_PART = CONDITIONAL | {b"range"}
 
+# What is about the client's own message or connection, and says nothing of what it asks for:
+# dropped from all questions (RFC 9218 section 4: a cache fetches for many; RFC 9110 section 7.6.2:
+# read for OPTIONS and TRACE alone).
+_OF_ONE_MESSAGE = frozenset({b"max-forwards", b"priority"})
+
 _NEVER = frozenset(
     {
         b"x-host",
@@ -34,6 +39,8 @@ _NEVER = frozenset(
         b"x-http-method",
         b"x-http-method-override",
         b"x-method-override",
+        # For us, who asked for none: a secret that is no origin's (RFC 9110 section 11.7.2).
+        b"proxy-authorization",
     }
 )
 _NEVER_PREFIX = b"x-forwarded-"
@@ -54,11 +61,11 @@ def question(request: Request, route: Route, *, cdn_id: bytes = b"") -> Request:
     Of the client's CDN-Loop a caching rule leaves only `cdn_id`, our own name: every loop that
     leads through here is cut here, and no client's word reaches what is shared (RFC 8586).
     """
-    dropped = _ABOUT_A_PART
+    dropped = _ABOUT_A_PART | _OF_ONE_MESSAGE
     if route.is_managed:
-        dropped = _ABOUT_A_PART | _PERSONAL
+        dropped |= _PERSONAL
     elif route.site.cors is not None:
-        dropped = _ABOUT_A_PART | {b"origin"}
+        dropped |= {b"origin"}
     rule = route.rule
     if rule.codings:
         dropped |= {b"accept-encoding"}

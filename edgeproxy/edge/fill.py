@@ -31,7 +31,7 @@ from edgeproxy.cache.validation import (
     freshen,
     select_for_304,
 )
-from edgeproxy.cache.vary import selecting_values
+from edgeproxy.cache.vary import implied, selecting_values, speaks_for
 from edgeproxy.clock import Clock
 from edgeproxy.coding.decoders import DECODABLE
 from edgeproxy.edge.coder import Coder
@@ -70,7 +70,7 @@ class Filler:
         """Ask, tell the flight what came, and store it where that is allowed."""
         generation = self.generations.current(flight.key)
         try:
-            response = await self._ask(question, flight, conditional_fields(question.candidates))
+            response = await self._ask(question, flight, conditional_fields(question.confirmable))
             try:
                 if response.status == 304 and not self._confirm(
                     question, flight, response, generation
@@ -123,23 +123,22 @@ class Filler:
         self, question: Question, flight: Flight, response: OriginResponse, generation: int
     ) -> bool:
         """Freshen what a 304 confirms; returns False where it confirms nothing that is stored."""
-        old = select_for_304(question.candidates, response.fields, selected=question.selected)
+        old = select_for_304(question.confirmable, response.fields, selected=question.selected)
         if old is None:
             return False
         new = _freshened(old, question, response)
-        is_another_variant = old is not question.selected
+        asked = question.asked.fields
+        is_another_variant = old is not question.selected or not speaks_for(new.fields, asked, old)
         if is_another_variant:
-            names = tuple(name for name, _ in new.vary)
-            new = replace(new, vary=selecting_values(names, question.asked.fields))
+            names = dict.fromkeys((*(name for name, _ in new.vary), *implied(asked, new.fields)))
+            new = replace(new, vary=selecting_values(tuple(names), asked))
         _mark_vary(new, question)
         if self._may_commit(flight, generation):
             if is_another_variant:
                 self.store.put(new)
             else:
                 self.store.replace(old, new)
-            for other in confirmed_besides(
-                old, question.candidates, response.fields, question.asked.fields
-            ):
+            for other in confirmed_besides(old, question.confirmable, response.fields, asked):
                 self.store.replace(other, _freshened(other, question, response))
         self._announce(flight, Confirmed(new))
         return True

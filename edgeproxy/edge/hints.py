@@ -12,6 +12,7 @@ what one of many would keep must not come from what was asked for all.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from edgeproxy.cache.vary import implied
 from edgeproxy.edge.question import Question
 from edgeproxy.http.messages import FieldSection, Interim
 
@@ -51,14 +52,15 @@ class Hints:
     def are_for(self, question: Question) -> bool:
         """Tell whether a follower would have been told the same.
 
-        Questions of a caching rule hold nothing personal. Without a rule they are the client's own
-        words: then they must be the same ones, and no credentials among them.
+        Questions of a caching rule hold nothing personal, unless somebody on the way said something
+        that nobody may take out (CDN-Loop). Without a rule they are the client's own words: then
+        they must be the same ones, and no credentials among them.
         """
         if self.question is None:
             return False
-        if question.route.is_managed:
-            return True
         fields = question.asked.fields
+        if question.route.is_managed:
+            return not implied((*fields, *self.question.asked.fields), ())
         return fields == self.question.asked.fields and not any(
             name in _CREDENTIALS for name, _ in fields
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edgeproxy.cache.freshness import Freshness
 from edgeproxy.cache.stored import StoredResponse, make_stored, with_date
 from edgeproxy.cache.storing import fields_for_the_asker, fields_to_store, may_replace
-from edgeproxy.cache.vary import nominated, selecting_values
+from edgeproxy.cache.vary import implied, nominated, selecting_values
 from edgeproxy.edge.coder import Coder
 from edgeproxy.edge.collapse import Arriving, Flight
 from edgeproxy.edge.deliver import generated_fields, offer, represent
@@ -84,7 +84,8 @@ class Keeping:
         """Return the announcement: what is known now."""
         question, response, fields = self.question, self.response, self.fields
         stale = question.selected
-        names = nominated(fields) or ()
+        nominating = (*(nominated(fields) or ()), *implied(question.asked.fields, fields))
+        names = tuple(dict.fromkeys(nominating))
         if never_asks(question.route, names):
             names = ()
         generated: Fields = ()

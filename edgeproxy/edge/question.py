@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeproxy.cache.stored import StoredResponse
-from edgeproxy.cache.vary import Vary, selecting_values
+from edgeproxy.cache.vary import Vary, is_unnamed_match, selecting_values
 from edgeproxy.edge.lookup import Route
 from edgeproxy.http.messages import Request
 
@@ -26,6 +26,12 @@ class Question:
     reason: str
     candidates: Sequence[StoredResponse] = ()
     selected: StoredResponse | None = None
+
+    @property
+    def confirmable(self) -> Sequence[StoredResponse]:
+        """The candidates that a 304 may be asked to confirm (RFC 9111 section 4.3.1)."""
+        asked = self.asked.fields
+        return [each for each in self.candidates if is_unnamed_match(each, asked)]
 
     def selects(self, vary: Vary) -> bool:
         """Tell whether this question has the selecting values `vary` (RFC 9111 section 4.1)."""

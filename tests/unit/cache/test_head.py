@@ -105,3 +105,12 @@ def test_only_what_might_have_been_chosen_is_touched():
 @pytest.mark.parametrize("fields", [{"authorization": "Basic eA=="}, {"cache_control": "no-store"}])
 def test_an_answer_that_may_be_the_askers_own_changes_nothing(fields):
     assert learned(keep(), ask=get(method="HEAD", **fields), length=4) == []
+
+
+def test_what_others_may_have_too_takes_no_fields_from_an_answer_to_one_of_them():
+    ours, front = keep(etag='"1"'), get(method="HEAD", cdn_loop="front")
+    assert learned(ours, ask=front, etag='"1"') == []
+    ((_, outdated),) = learned(ours, ask=front, etag='"2"', x="canary")
+    assert (outdated.fields, outdated.freshness.always_validate) == (ours.fields, True)
+    hers = keep(request=get(cdn_loop="front"), etag='"1"')
+    assert [was for was, _ in learned(hers, ask=front, etag='"1"')] == [hers]

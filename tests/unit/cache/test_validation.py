@@ -207,3 +207,17 @@ def test_a_strong_tag_updates_everything_that_might_have_been_chosen():
     assert confirmed_besides(chosen, kept, lines(etag='"1"'), german.fields) == [beside]
     assert confirmed_besides(chosen, kept, lines(etag='W/"1"'), german.fields) == []
     assert confirmed_besides(chosen, kept, lines(last_modified=date()), german.fields) == []
+
+
+def test_what_selects_unnamed_keeps_selecting():
+    front = get(cdn_loop="front")
+    old = keep(cache_control="max-age=60", request=front, etag='"1"')
+    assert (renew(old).vary, renew(old).fresh_until) == (old.vary, LATER + 60)
+    assert renew(old, vary="Foo").fresh_until == -inf
+
+
+def test_what_others_may_have_too_is_not_updated_by_an_answer_to_one_of_them():
+    front = get(cdn_loop="front")
+    chosen, ours = keep(request=front, etag='"1"'), keep(etag='"1"')
+    assert confirmed_besides(chosen, [chosen, ours], lines(etag='"1"'), front.fields) == []
+    assert confirmed_besides(chosen, [chosen, ours], lines(etag='"1"'), get().fields) == [ours]

@@ -1,6 +1,15 @@
 import pytest
 
-from edgeproxy.cache.vary import NAMES_MAX, matches, nominated, selecting_values
+from edgeproxy.cache.vary import (
+    NAMES_MAX,
+    implied,
+    is_unnamed_match,
+    matches,
+    nominated,
+    selecting_values,
+    selection,
+    speaks_for,
+)
 from tests.support.caching import get, keep, lines
 
 
@@ -91,3 +100,55 @@ def test_matching():
     assert not matches(variant, get(foo="2").fields)
     assert not matches(variant, get().fields)
     assert not matches(variant, get(foo="1", bar="").fields)
+
+
+FRONT = {"cdn_loop": "front", "via": "1.1 front"}
+HERE = "https://a.example"
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "names"),
+    [
+        ({}, {}, ()),
+        ({"foo": "1", "user_agent": "x"}, {}, ()),
+        (FRONT, {}, (b"cdn-loop", b"via")),
+        ({"origin": HERE}, {}, ()),
+        ({"origin": HERE}, {"access_control_allow_origin": "*"}, ()),
+        ({"origin": HERE}, {"access_control_allow_origin": "https://b.example"}, ()),
+        ({"origin": HERE}, {"access_control_allow_origin": HERE}, (b"origin",)),
+        ({}, {"access_control_allow_origin": HERE}, ()),
+    ],
+    ids=str,
+)
+def test_what_selects_although_nobody_names_it(asked, answered, names):
+    assert implied(lines(**asked), lines(**answered)) == names
+    assert tuple(name for name, _ in selection(lines(**answered), lines(**asked))) == names
+
+
+def test_what_is_named_and_implied_selects_once():
+    fields = lines(vary="Foo, CDN-Loop")
+    assert selection(fields, lines(cdn_loop="front")) == ((b"foo", None), (b"cdn-loop", b"front"))
+
+
+def test_who_said_it_gets_it_and_nobody_else():
+    hers, ours = keep(request=get(**FRONT)), keep()
+    assert matches(hers, get(**FRONT).fields)
+    assert not matches(hers, get().fields)
+    assert not matches(hers, get(cdn_loop="front").fields)
+    assert matches(ours, get(**FRONT).fields)
+
+
+def test_an_update_is_told_to_no_more_clients_than_its_own_response_would_be():
+    hers, ours = keep(request=get(**FRONT)), keep()
+    assert speaks_for(lines(), get(**FRONT).fields, hers)
+    assert not speaks_for(lines(), get(**FRONT).fields, ours)
+    assert speaks_for(lines(), get().fields, ours)
+
+
+def test_a_304_is_asked_to_confirm_nothing_of_another_way_here():
+    hers, ours = keep(request=get(**FRONT)), keep()
+    assert is_unnamed_match(hers, get(**FRONT).fields)
+    assert not is_unnamed_match(hers, get().fields)
+    assert is_unnamed_match(ours, get(**FRONT).fields)
+    named = keep(request=get(foo="1"), vary="Foo")
+    assert is_unnamed_match(named, get(foo="2").fields)

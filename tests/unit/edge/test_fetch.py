@@ -181,3 +181,11 @@ def test_of_a_loop_only_our_own_name_reaches_what_is_shared(said: str, expected:
     route = pop.edge._lookup.site_routes(request).route(request.target)
     asked = question(request, route, cdn_id=b"fra1")
     assert [value for name, value in asked.fields if name == b"cdn-loop"] == expected
+
+
+def test_what_is_about_one_message_is_no_part_of_a_question() -> None:
+    pop = make_pop()
+    request = pop.request(max_forwards="9", priority="u=1", proxy_authorization="Basic eA==")
+    route = pop.edge._lookup.site_routes(request).route(request.target)
+    assert question(request, route).fields == []
+    assert names(passed(request, route).fields) == ["max-forwards", "priority"]

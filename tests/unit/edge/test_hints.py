@@ -65,6 +65,7 @@ def test_all_hear_the_same_section_so_that_it_is_encoded_once():
     assert sections == [section, section]
 
 
+FRONT = (b"cdn-loop", b"front")
 AGENT, COOKIE, TOKEN = (b"user-agent", b"x"), (b"cookie", b"a=1"), (b"authorization", b"Basic eA==")
 
 
@@ -76,6 +77,8 @@ AGENT, COOKIE, TOKEN = (b"user-agent", b"x"), (b"cookie", b"a=1"), (b"authorizat
         ([COOKIE], [COOKIE], False, False),
         ([TOKEN], [TOKEN], False, False),
         ([AGENT], [], True, True),
+        ([FRONT], [], True, False),
+        ([], [FRONT], True, False),
     ],
 )
 def test_who_may_hear_what_was_said_to_another(leader, follower, is_managed, hears):
