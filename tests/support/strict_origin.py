@@ -20,19 +20,26 @@ from hashlib import sha256
 from types import TracebackType
 from typing import Self
 
-from tests.support.barrier import settle
 from tests.support.transports import drop
 
 _TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
-_LINE = re.compile(rb"(" + _TCHAR + rb"+) (/[\x21\x22\x24-\x7e]*|\*) HTTP/1\.1")
+_PATH = rb"/[\x21\x22\x24-\x7e]*"
+_LINE = re.compile(rb"(" + _TCHAR + rb"+) (" + _PATH + rb"|\*) HTTP/1\.1")
+_LINE_TO_A_GATEWAY = re.compile(
+    rb"(" + _TCHAR + rb"+) (" + _PATH + rb"|[a-z]+://[^/ ?#]+" + _PATH + rb"|\*) HTTP/1\.[01]"
+)
 _FIELD = re.compile(rb"(" + _TCHAR + rb"+):[ \t]*((?:[\x21-\x7e\x80-\xff](?:[ \t]*))*)")
 _LENGTH = re.compile(rb"[0-9]{1,15}")
-_CHUNK = re.compile(rb"[0-9A-Fa-f]{1,12}")
-_HEAD_BYTES_MAX = 64 * 1024
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,12})")
+_CHUNK_TO_A_GATEWAY = re.compile(rb"([0-9A-Fa-f]{1,12})(?:;[\t\x20-\x7e\x80-\xff]*)?")
 
 
 class FramingError(Exception):
     """The octets are not one well-formed request."""
+
+
+class UnfinishedError(Exception):
+    """They are the beginning of one."""
 
 
 @dataclass(frozen=True)
@@ -49,93 +56,110 @@ class StrictRequest:
         return [value for key, value in self.fields if key.lower() == name]
 
 
-def parsed_head(head: bytes) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]]:
-    """Read a head with its empty line; raise FramingError for anything but the strict grammar."""
-    if re.search(rb"(?<!\r)\n|\r(?!\n)", head):
-        raise FramingError("a bare CR or LF")
-    line, *rest = head[:-4].split(b"\r\n")
-    first = _LINE.fullmatch(line)
-    if first is None:
-        raise FramingError(f"request line {line!r}")
-    fields = []
-    for each in rest:
-        match = _FIELD.fullmatch(each)
-        if match is None:
-            raise FramingError(f"field line {each!r}")
-        fields.append((match[1], match[2].rstrip(b" \t")))
-    names = [name.lower() for name, _ in fields]
-    if names.count(b"host") != 1:
-        raise FramingError("not one Host")
-    if names.count(b"content-length") + names.count(b"transfer-encoding") > 1:
-        raise FramingError("two framings")
-    return first[1], first[2], fields
+class Parser:
+    """Reads requests by the letter of RFC 9112.
 
+    What a gateway's clients may write besides, and this one is not to pass on (absolute-form,
+    HTTP/1.0, extensions of chunks, content on GET), is read only with `is_gateway`.
+    """
 
-async def read_request(reader: asyncio.StreamReader) -> StrictRequest | None:
-    """Read one request; None at the end of the connection between two."""
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError as error:
-        if error.partial:
-            raise FramingError(f"a head that was cut: {error.partial!r}") from error
-        return None
-    method, target, fields = parsed_head(head)
-    lowered = {name.lower(): value for name, value in fields}
-    octets, content = head, b""
-    if (length := lowered.get(b"content-length")) is not None:
-        if not _LENGTH.fullmatch(length):
-            raise FramingError(f"length {length!r}")
-        content = await reader.readexactly(int(length))
-        octets += content
-    elif (coding := lowered.get(b"transfer-encoding")) is not None:
-        if coding != b"chunked":
+    def __init__(self, octets: bytes, *, is_gateway: bool = False) -> None:
+        self._octets = octets
+        self._at = 0
+        self._is_gateway = is_gateway
+        self._line = _LINE_TO_A_GATEWAY if is_gateway else _LINE
+        self._chunk = _CHUNK_TO_A_GATEWAY if is_gateway else _CHUNK
+
+    @property
+    def rest(self) -> bytes:
+        """What lies behind the requests that were read."""
+        return self._octets[self._at :]
+
+    def request(self) -> StrictRequest:
+        """Read one; raise UnfinishedError or FramingError, and then nothing was read."""
+        start = self._at
+        try:
+            return self._request(start)
+        except (FramingError, UnfinishedError):
+            self._at = start
+            raise
+
+    def _request(self, start: int) -> StrictRequest:
+        first = self._line.fullmatch(self._to_crlf())
+        if first is None:
+            raise FramingError(f"request line {self._octets[start : start + 80]!r}")
+        fields = self._fields()
+        names = [name.lower() for name, _ in fields]
+        if names.count(b"host") != 1:
+            raise FramingError("not one Host")
+        if names.count(b"content-length") + names.count(b"transfer-encoding") > 1:
+            raise FramingError("two framings")
+        content = self._content({name.lower(): value for name, value in fields})
+        if content and first[1] in {b"GET", b"HEAD"} and not self._is_gateway:
+            raise FramingError("content on GET")
+        octets = self._octets[start : self._at]
+        return StrictRequest(octets, first[1], first[2], fields, content)
+
+    def _content(self, fields: dict[bytes, bytes]) -> bytes:
+        if (length := fields.get(b"content-length")) is not None:
+            if not _LENGTH.fullmatch(length):
+                raise FramingError(f"length {length!r}")
+            return self._take(int(length))
+        if (coding := fields.get(b"transfer-encoding")) is None:
+            return b""
+        if (coding.lower() if self._is_gateway else coding) != b"chunked":
             raise FramingError(f"transfer coding {coding!r}")
-        read, content = await _read_chunks(reader)
-        octets += read
-    if content and method in {b"GET", b"HEAD"}:
-        raise FramingError("content on GET")
-    return StrictRequest(octets, method, target, fields, content)
+        content = b""
+        while True:
+            size = self._chunk.fullmatch(self._to_crlf())
+            if size is None:
+                raise FramingError("chunk size")
+            if not int(size[1], 16):
+                self._fields()
+                return content
+            content += self._take(int(size[1], 16))
+            if self._to_crlf():
+                raise FramingError("a chunk that is longer than it says")
 
+    def _fields(self) -> list[tuple[bytes, bytes]]:
+        fields = []
+        while line := self._to_crlf():
+            match = _FIELD.fullmatch(line)
+            if match is None:
+                raise FramingError(f"field line {line!r}")
+            fields.append((match[1], match[2].rstrip(b" \t")))
+        return fields
 
-async def _read_chunks(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
-    octets, content = b"", b""
-    while True:
-        line = await reader.readuntil(b"\r\n")
-        if not _CHUNK.fullmatch(line[:-2]):
-            raise FramingError(f"chunk size {line!r}")
-        size = int(line, 16)
-        octets += line
-        if not size:
-            break
-        chunk = await reader.readexactly(size + 2)
-        if chunk[-2:] != b"\r\n":
-            raise FramingError("a chunk that is longer than it says")
-        octets, content = octets + chunk, content + chunk[:-2]
-    while (line := await reader.readuntil(b"\r\n")) != b"\r\n":
-        if not _FIELD.fullmatch(line[:-2]):
-            raise FramingError(f"trailer line {line!r}")
-        octets += line
-    return octets + b"\r\n", content
+    def _to_crlf(self) -> bytes:
+        end = self._octets.find(b"\r\n", self._at)
+        line = self._octets[self._at :] if end < 0 else self._octets[self._at : end]
+        if b"\n" in line or b"\r" in line.removesuffix(b"\r"):
+            raise FramingError("a bare CR or LF")
+        if end < 0:
+            raise UnfinishedError
+        self._at = end + 2
+        return line
 
-
-def check_nothing_waits(reader: asyncio.StreamReader) -> None:
-    """Raise FramingError if there are octets behind a request that was not answered yet."""
-    waiting = bytes(reader._buffer)  # type: ignore[attr-defined]
-    if waiting:
-        raise FramingError(f"octets behind a request: {waiting!r}")
+    def _take(self, size: int) -> bytes:
+        content = self._octets[self._at : self._at + size]
+        if len(content) < size:
+            raise UnfinishedError
+        self._at += size
+        return content
 
 
 class StrictOrigin:
     """An async context manager.
 
-    `fields` are the lines of every answer beside the reflection, and an ETag of the content. While
-    `confirms`, it answers all conditions with a 304 that reflects, too.
+    `fields` are the lines of every answer beside an ETag of the content and, while it `reflects`,
+    what it was told. While `confirms` is a tag, nothing has changed that has this tag.
     """
 
     def __init__(self, tls: ssl.SSLContext, fields: bytes = b"") -> None:
         self._tls = tls
         self.fields = fields
-        self.confirms = False
+        self.confirms = b""
+        self.reflects = True
         self.received: list[StrictRequest] = []
         self.faults: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -151,9 +175,7 @@ class StrictOrigin:
         return len(self.received)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(
-            self._accept, "127.0.0.1", 0, ssl=self._tls, limit=_HEAD_BYTES_MAX
-        )
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -178,15 +200,10 @@ class StrictOrigin:
         self._tasks.add(task)
         self._open.add(writer)
         try:
-            while (request := await read_request(reader)) is not None:
-                self.received.append(request)
-                await settle(2)  # what was smuggled behind it would be there by now
-                check_nothing_waits(reader)
-                writer.write(self._answer(request))
-                await writer.drain()
+            await self._converse(reader, writer)
         except FramingError as error:
             self.faults.append(str(error))
-        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
+        except (ConnectionError, ssl.SSLError):
             pass  # the edge broke off what a client broke off
         except asyncio.CancelledError:
             pass  # the test is over
@@ -195,14 +212,34 @@ class StrictOrigin:
             self._open.discard(writer)
             self._tasks.discard(task)
 
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        octets = b""
+        while data := await reader.read(65536):
+            octets += data
+            parser = Parser(octets)
+            try:
+                request = parser.request()
+            except UnfinishedError:
+                continue
+            self.received.append(request)
+            if parser.rest:
+                raise FramingError(f"octets behind a request: {parser.rest!r}")
+            octets = b""
+            writer.write(self._answer(request))
+            await writer.drain()
+
     def _answer(self, request: StrictRequest) -> bytes:
-        told = b" | ".join(b"%b: %b" % line for line in request.fields)
-        lines = self.fields + b"x-echo: %b\r\n" % told
-        for origin in request.values(b"origin"):
-            lines += b"access-control-allow-origin: %b\r\n" % origin
-        if self.confirms and (known := request.values(b"if-none-match")):
-            return b"HTTP/1.1 304 Not Modified\r\n%betag: %b\r\n\r\n" % (lines, known[0])
+        told = b" | ".join(b"%b: %b" % line for line in request.fields if self.reflects)
         content = request.target + b"\n" + told
-        lines += b'etag: "%b"\r\n' % sha256(content).hexdigest().encode()
+        tag = self.confirms or b'"%b"' % sha256(content).hexdigest().encode()
+        lines = self.fields + b"etag: %b\r\n" % tag
+        if self.reflects:
+            lines += b"x-echo: %b\r\n" % told
+            for origin in request.values(b"origin"):
+                lines += b"access-control-allow-origin: %b\r\n" % origin
+        if self.confirms in request.values(b"if-none-match"):
+            return b"HTTP/1.1 304 Not Modified\r\n%b\r\n" % lines
+        if self.confirms:
+            return b"HTTP/1.1 200 OK\r\nconnection: close\r\n%b\r\n" % lines
         head = b"HTTP/1.1 200 OK\r\n%bcontent-length: %d\r\n\r\n" % (lines, len(content))
         return head + (b"" if request.method == b"HEAD" else content)
