@@ -80,9 +80,11 @@ class H2Client:
         body: bytes = b"",
         authority: str = "",
         is_end: bool = True,
+        head: Iterable[tuple[bytes, bytes]] = (),
     ) -> Reply:
+        """Send a request; `head` is instead of all that would be made of the rest."""
         stream_id = self.h2.get_next_available_stream_id()
-        head = [
+        lines = list(head) or [
             (":method", method),
             (":scheme", "https"),
             (":authority", authority or self._authority),
@@ -90,7 +92,7 @@ class H2Client:
             *fields,
         ]
         reply = self.replies[stream_id] = Reply(stream_id=stream_id)
-        self.h2.send_headers(stream_id, head, end_stream=is_end and not body)
+        self.h2.send_headers(stream_id, lines, end_stream=is_end and not body)
         if body:
             self.h2.send_data(stream_id, body, end_stream=True)
         self._flush()
