@@ -102,7 +102,7 @@ def passed(request: Request, route: Route) -> OutboundRequest:
     """
     allowed = "all" if route.is_managed else route.rule.forward_fields
     fields = _forwardable(request, allowed)
-    if _has_several_ranges(fields):
+    if has_several_ranges(fields):
         fields = [line for line in fields if line[0] not in {b"range", b"if-range"}]
     hops = max_forwards(request)
     if hops is not None:
@@ -150,7 +150,8 @@ def _forwardable(request: Request, allowed: Literal["all"] | frozenset[bytes]) -
     return [*(line for line in fields if line[0] != b"early-data"), (b"early-data", b"1")]
 
 
-def _has_several_ranges(fields: list[Field]) -> bool:
+def has_several_ranges(fields: list[Field]) -> bool:
+    """Tell whether more than one range is asked for (RFC 9110 section 14.2)."""
     ranges = [value for name, value in fields if name == b"range"]
     return len(ranges) > 1 or b"," in (first(fields, b"range") or b"")
 

@@ -395,8 +395,13 @@ def _is_asked_whole(request: Request, route: Route, stored: StoredResponse | Non
     """Tell whether the cache asks a question of its own for this request.
 
     A transparent cache passes on a HEAD, and a range of what it has nothing of, as they are; under
-    a caching rule the whole is fetched once and everything else is cut from it.
+    a caching rule the whole is fetched once and everything else is cut from it. Several ranges are
+    never passed on: what is asked for is the whole, and then once for all.
     """
     if route.is_managed:
         return True
-    return request.method == b"GET" and (stored is not None or range_of(request) is None)
+    if request.method != b"GET":
+        return False
+    if stored is not None or fetch.has_several_ranges(request.fields):
+        return True
+    return range_of(request) is None
