@@ -165,7 +165,7 @@ class Coder:
             level = _level(source)
             self.count(source.coding, coding, level)
             body = await self.in_thread(partial(_coded, source, coding, level, bytes_max))
-            made = DerivedBody(body, is_final=level == "best" or is_final(coding))
+            made = DerivedBody(body, is_final=level == "best" or coding == IDENTITY)
         except CodingError as error:
             self.failed(stored.key, error)
         except Exception:  # noqa: BLE001 - a request must not wait for what will not come
@@ -263,11 +263,6 @@ def body_to_code(stored: StoredResponse) -> Source:
     return (
         Source(stored.coding, stored.body) if identity is None else Source(IDENTITY, identity.body)
     )
-
-
-def is_final(coding: bytes) -> bool:
-    """Tell whether a body that was made fast will stay as it is: there is one identity form."""
-    return coding == IDENTITY
 
 
 def check_acceptable(offer: Offer) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 from edgeproxy.cache.codings import Offer
 from edgeproxy.cache.stored import DerivedBody, StoredResponse
 from edgeproxy.coding.recode import Recoder
-from edgeproxy.edge.coder import Coder, check_acceptable, is_final
+from edgeproxy.edge.coder import Coder, check_acceptable
 from edgeproxy.edge.deliver import Coded, represent
 from edgeproxy.edge.growing import GrowingBody, Hold, Reader, Room
 from edgeproxy.edge.lookup import Route
@@ -133,7 +133,7 @@ class Recodings:
             await self._copy(recoder, source, body, hold)
             if body.is_complete and body.is_keeping:
                 content = body.content()
-                made = DerivedBody(content, is_final=is_final(coding))
+                made = DerivedBody(content, is_final=coding == IDENTITY)
         except CodingError as error:
             self._coder.failed(self._arrival.route.key, error)
             body.fail(UpstreamError("http_response_content_coding", 502, str(error)))

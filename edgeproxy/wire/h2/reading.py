@@ -13,9 +13,10 @@ from edgeproxy.errors import ConnectionFault, StreamFault
 from edgeproxy.wire.h2 import codes, frames
 from edgeproxy.wire.h2.frames import FRAME_BYTES_MAX, HEADER_BYTES, STREAM_ID_MAX
 
-# What is read at once before other connections have their turn, content not counted: 150 of the
-# smallest requests, or 40 of a browser's, are one or two milliseconds of work.
-TURN_BYTES = 2048
+# What is read at once before other connections have their turn, content not counted: 75 of the
+# smallest requests, or 20 of a browser's, are half a millisecond of work or one. Fifty connections
+# that send as fast as they can keep another one waiting for fifty such portions (`make floods`).
+TURN_BYTES = 1024
 # In the place of a type: the handler of all types that have none.
 OTHER = -1
 

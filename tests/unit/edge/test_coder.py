@@ -7,7 +7,7 @@ import pytest
 from edgeproxy.cache.codings import Offer
 from edgeproxy.cache.stored import DerivedBody
 from edgeproxy.edge import coder as module
-from edgeproxy.edge.coder import Coder, body_to_code, check_acceptable, is_final
+from edgeproxy.edge.coder import Coder, body_to_code, check_acceptable
 from edgeproxy.edge.lookup import Route
 from edgeproxy.errors import DownstreamError
 from edgeproxy.http.messages import first
@@ -182,11 +182,6 @@ def test_identity_is_coded_from_where_it_is_at_hand() -> None:
     assert (body_to_code(own).coding, body_to_code(own).body) == (b"br", b"coded")
     own.derived = {b"identity": DerivedBody(b"plain", is_final=True)}
     assert (body_to_code(own).coding, body_to_code(own).body) == (b"identity", b"plain")
-
-
-def test_only_the_identity_form_stays_as_it_is() -> None:
-    assert is_final(b"identity")
-    assert not is_final(b"br")
 
 
 def test_who_might_get_something_else_of_the_origin_is_not_turned_away() -> None:
