@@ -36,6 +36,17 @@ def test_the_peers_settings_are_acknowledged():
     assert not peer.connection.is_failed
 
 
+def test_what_waits_behind_a_fault_is_not_read_any_more():
+    peer = Peer()
+    many = frames.frame(0xAB, 0, 0, bytes(700)) * 4
+    peer.connection.receive(many + peer.headers(1), peer.now)
+    assert peer.connection.is_behind
+    peer.connection.fail(ConnectionFault(codes.NO_ERROR, "enough"))
+    for _ in range(5):
+        peer.connection.go_on(peer.now)
+    assert not peer.sink.heads
+
+
 # --- requests -----------------------------------------------------------------------------------
 
 
