@@ -8,7 +8,7 @@ import re
 from ipaddress import AddressValueError, IPv6Address
 
 _AUTHORITY = re.compile(
-    rb"(?:(?P<name>[0-9A-Za-z_\-]++(?:\.[0-9A-Za-z_\-]++)*+)\.?|\[(?P<v6>[0-9A-Fa-f:.]{2,45})\])"
+    rb"(?:(?P<name>[0-9A-Za-z_\-]++(?>(?:\.[0-9A-Za-z_\-]++)*))\.?|\[(?P<v6>[0-9A-Fa-f:.]{2,45})\])"
     rb"(?::(?P<port>[0-9]*+))?"
 )
 _LABEL_MAX = 63

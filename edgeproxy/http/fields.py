@@ -19,7 +19,7 @@ _FORBIDDEN_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _DIGITS = re.compile(rb"[0-9]+")
 # Possessive, so that no input makes it backtrack: it stops at a comma, at the end, or at a quote
 # that nothing closes.
-_LIST_MEMBER = re.compile(rb'(?:[^",]|"(?:[^"\\]|\\.)*+")*+', re.DOTALL)
+_LIST_MEMBER = re.compile(rb'(?>(?:[^",]|"(?>(?:[^"\\]|\\.)*)")*)', re.DOTALL)
 
 # 18 digits always fit in 63 bits; no real message comes near.
 _CONTENT_LENGTH_DIGITS_MAX = 18

@@ -3,7 +3,9 @@
 The grammar is stricter than the RFC where it lets a recipient be lenient: a bare LF is no line
 terminator, fields are never folded, a request line has exactly two spaces. Whatever passes here
 has one reading only, so that no parser before or behind us can see other messages than we do.
-Every pattern runs in linear time: repetitions are possessive and their alternatives disjoint.
+Every pattern runs in linear time: repetitions are possessive and their alternatives disjoint. Only
+single characters are repeated possessively; groups are repeated inside an atomic one, because
+CPython before 3.11.5 (Debian 12 has 3.11.2) matches too much otherwise (its issue 106052).
 """
 
 import re
@@ -13,7 +15,9 @@ _VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
 _FIELD = _TOKEN + rb":" + _VALUE + rb"\r\n"
 
 # Groups: method, target, version.
-HEAD = re.compile(rb"(%b) ([\x21-\x7e]++) HTTP/([0-9]\.[0-9])\r\n(?:%b)*+\r\n" % (_TOKEN, _FIELD))
+HEAD = re.compile(
+    rb"(%b) ([\x21-\x7e]++) HTTP/([0-9]\.[0-9])\r\n(?>(?:%b)*)\r\n" % (_TOKEN, _FIELD)
+)
 REQUEST_LINE = re.compile(rb"%b [\x21-\x7e]++ HTTP/[0-9]\.[0-9]\r\n" % _TOKEN)
 
 # No head can contain these, so that an unfinished one need not be waited for: controls (a TLS
