@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from edgeproxy.clock import Clock
+from edgeproxy.http.households import household
 from edgeproxy.http.messages import ConnectionInfo
 from edgeproxy.listeners.session import Channel, Session
 from edgeproxy.listeners.turns import Turns
@@ -68,6 +69,8 @@ class Connection(asyncio.BufferedProtocol):
         self._is_reading_wanted = True
         self.is_paused = False
         self.info = ConnectionInfo("", scheme=b"http")
+        self.household = ""
+        self._unread = b""  # what came when its time was over, or of a handshake
 
     # --- asyncio.BufferedProtocol ---------------------------------------------------------------
 
@@ -78,6 +81,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(high=unsent_max // _PRODUCED_PART)
         peer = transport.get_extra_info("peername")
         self.info.client = str(peer[0]) if peer else ""
+        self.household = household(self.info.client)
         if not self._registry.joined(self):
             self._transport.abort()
             return
@@ -88,14 +92,43 @@ class Connection(asyncio.BufferedProtocol):
         return ciphertext_in
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take `nbytes` of the shared buffer."""
+        """Take `nbytes` of the shared buffer, now or when it is this client's turn."""
         if self._closing_at:
+            return
+        if self._unread or self._session is None or self._registry.turns.is_over():
+            # also each step of a handshake: half a millisecond, which many may want at once
+            self._put_off(bytes(memoryview(ciphertext_in)[:nbytes]))
             return
         self._received(nbytes)
         if self._is_full:
             self._pause()
 
+    def _put_off(self, data: bytes) -> None:
+        """Read later, and nothing more until then."""
+        is_first = not self._unread
+        self._unread += data
+        self._pause()
+        if is_first:
+            self.later(self._read_unread)
+
+    def _read_unread(self) -> None:
+        data, self._unread = self._unread, b""
+        for at in range(0, len(data), len(ciphertext_in)):
+            if self._is_lost or self._closing_at:
+                return
+            part = data[at : at + len(ciphertext_in)]
+            ciphertext_in[: len(part)] = part
+            self._received(len(part))
+        if self._is_reading_wanted and not self._is_full:
+            self._resume()
+
     def eof_received(self) -> bool:
+        """Take the end of what the peer sends, behind all that came before it."""
+        if self._unread:  # the session wanted to read on, and got there first
+            self._read_unread()
+        return self._ended()
+
+    def _ended(self) -> bool:
         """Let the session finish what it owes before the connection is closed."""
         self._is_eof = True
         if self._session is None or self._closing_at:
@@ -114,7 +147,10 @@ class Connection(asyncio.BufferedProtocol):
         self.is_paused = False
         if self._is_reading_wanted:
             self._resume()
-        if self._session is not None and not self._closing_at:
+        self.later(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._session is not None and not self._closing_at and not self.is_paused:
             self._session.writable()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -174,7 +210,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def later(self, work: Callable[[], object], seconds: float = 0.0) -> None:
         """Do something in this connection's turn; see `Channel`."""
-        self._registry.turns.later(work, seconds)
+        self._registry.turns.later(work, seconds, client=self.household)
 
     # --- for the listener -----------------------------------------------------------------------
 
@@ -257,7 +293,6 @@ class TlsConnection(Connection):
         self._front = front
         self._engine: TlsEngine
         self._socket = -1
-        self._hello = b""  # of a handshake that waits for its turn
         self.info = ConnectionInfo("")
 
     def write(self, chunks: list[bytes | memoryview]) -> None:
@@ -270,7 +305,7 @@ class TlsConnection(Connection):
         except TlsFault:
             self._transport.abort()
 
-    def eof_received(self) -> bool:
+    def _ended(self) -> bool:
         """Tell a peer that has gone from one that only has nothing more to say."""
         is_cut = not self._engine.is_peer_closed
         if is_cut and self._session is not None and not self._closing_at:
@@ -278,7 +313,7 @@ class TlsConnection(Connection):
             # is a program that was killed or a tab that was closed: nobody waits for the answer.
             self.abort()
             return False
-        return super().eof_received()
+        return super()._ended()
 
     def _opened(self) -> None:
         self._socket = self._transport.get_extra_info("socket").fileno()
@@ -304,23 +339,6 @@ class TlsConnection(Connection):
             transport.write(bytes(ciphertext[sent:]))
 
     def _received(self, size: int) -> None:
-        if self._session is None:
-            self._hello = bytes(memoryview(ciphertext_in)[:size])
-            self.pause_reading()
-            self.later(self._shake_hands)
-        else:
-            self._decrypt(size)
-
-    def _shake_hands(self) -> None:
-        """Do the next step of the handshake: half a millisecond, which many may want at once."""
-        if self._is_lost or self._closing_at:
-            return
-        data, self._hello = self._hello, b""
-        ciphertext_in[: len(data)] = data
-        self.resume_reading()
-        self._decrypt(len(data))
-
-    def _decrypt(self, size: int) -> None:
         try:
             session = self._session
             if session is None:

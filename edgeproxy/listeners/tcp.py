@@ -11,7 +11,6 @@ import socket
 from collections import Counter
 
 from edgeproxy.clock import Clock
-from edgeproxy.http.households import household
 from edgeproxy.listeners.connection import Connection, SessionFactory, TlsConnection
 from edgeproxy.listeners.turns import Turns
 from edgeproxy.tls.contexts import FrontContext
@@ -119,7 +118,7 @@ class TcpListener:
         slot = min(range(SLICES), key=lambda each: len(self._slices[each]))
         self._slices[slot].add(connection)
         self._connections[connection] = slot
-        self._of_household[household(connection.info.client)] += 1
+        self._of_household[connection.household] += 1
         self._is_empty.clear()
         return True
 
@@ -130,7 +129,7 @@ class TcpListener:
         if len(self._connections) >= self.limits.connections_max:
             return "connections_max"
         most = self.limits.connections_per_client_max
-        if most and self._of_household[household(connection.info.client)] >= most:
+        if most and self._of_household[connection.household] >= most:
             return "connections_per_client_max"
         return ""
 
@@ -139,7 +138,7 @@ class TcpListener:
         slot = self._connections.pop(connection, None)
         if slot is not None:
             self._slices[slot].discard(connection)
-            name = household(connection.info.client)
+            name = connection.household
             self._of_household[name] -= 1
             if not self._of_household[name]:
                 del self._of_household[name]

@@ -26,6 +26,7 @@ from edgeproxy.listeners.http1 import Http1Session
 from edgeproxy.listeners.http2 import Http2Session
 from edgeproxy.listeners.session import Channel, Session
 from edgeproxy.listeners.tcp import TcpListener
+from edgeproxy.listeners.turns import Turns
 from edgeproxy.observe.access_log import AccessLog
 from edgeproxy.observe.counters import Counters
 from edgeproxy.origin.client import Origin
@@ -75,6 +76,7 @@ class PointOfPresence:
             for name, settings in slices.origin_settings(config).items()
         }
         self._sites = slices.compile_sites(config, self._origins)
+        self._turns = Turns(self._clock.monotonic)
         self._sockets: list[socket.socket] = []
         self._listeners: list[TcpListener] = []
         self._stack = AsyncExitStack()
@@ -168,7 +170,9 @@ class PointOfPresence:
     async def _listen(
         self, sockets: list[socket.socket], sessions: SessionFactory, front: FrontContext | None
     ) -> None:
-        listener = TcpListener(sessions, clock=self._clock, limits=self._limits, front=front)
+        listener = TcpListener(
+            sessions, clock=self._clock, limits=self._limits, front=front, turns=self._turns
+        )
         self._listeners.append(listener)
         self._stack.push_async_callback(listener.aclose)
         await listener.start(sockets)

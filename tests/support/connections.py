@@ -20,7 +20,7 @@ from tests.support.handshake import client_context
 class NoQueue(Turns):
     """Everybody's turn comes at once."""
 
-    def later(self, work: Callable[[], object], seconds: float = 0.0) -> None:
+    def later(self, work: Callable[[], object], seconds: float = 0.0, *, client: str = "") -> None:
         work()
 
 

@@ -434,3 +434,53 @@ async def test_a_connection_that_was_lost_has_no_handshake(queued: Tls):
     queued.connection.connection_lost(None)
     await settle(1)
     assert not queued.arrived()
+
+
+class _Over(Turns):
+    """Turns of which each is over before it began."""
+
+    def is_over(self) -> bool:
+        return True
+
+
+@pytest.fixture
+async def late():
+    registry = FakeRegistry()
+    registry.turns = _Over(registry.clock.monotonic)
+    made = Plain(registry)
+    yield made
+    made.transport.free()
+
+
+async def test_what_comes_when_the_time_is_over_is_read_in_order_and_nothing_more_meanwhile(
+    late: Plain,
+):
+    late.feed(b"one")
+    assert not late.transport.is_reading_now
+    assert late.session.received == b""
+    late.feed(b"two" * 40_000)  # reading was resumed for another reason
+    await settle(1)
+    assert late.session.received == b"one" + b"two" * 40_000
+    assert late.transport.is_reading_now
+
+
+async def test_the_end_comes_behind_what_waits(late: Plain):
+    late.feed(b"last words")
+    assert late.connection.eof_received()
+    assert late.session.received == b"last words"
+    assert late.session.events == ["peer_closed"]
+
+
+async def test_a_session_that_closes_hears_nothing_of_what_waits(late: Plain):
+    late.session.on_receive = lambda _: late.connection.close()
+    late.feed(b"a" * 65536)
+    late.feed(b"b")
+    await settle(1)
+    assert late.session.received == b"a" * 65536
+
+
+async def test_back_pressure_outlives_what_waited(late: Plain):
+    late.session.on_receive = lambda _: late.connection.pause_reading()
+    late.feed(b"a")
+    await settle(1)
+    assert not late.transport.is_reading_now
