@@ -13,7 +13,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 # Visible ASCII with a host and without userinfo: it goes into a request line as it stands.
-_URL: Final = re.compile(r"https?://[^\x00-\x20\x7f-\U0010ffff/?#@\\]+([/?][!-~]*)?", re.IGNORECASE)
+_URL: Final = re.compile(r"(?ai:https?)://[A-Za-z0-9.:_\[\]-]+([/?#][!-~]*)?")
 
 _Kind = TypeVar("_Kind", bound=x509.ExtensionType)
 

@@ -11,6 +11,7 @@ what is published is usable at that moment.
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -90,6 +91,7 @@ class Stapler:
         self._sleep = sleep
         self._staple: Staple | None = None
         self._fruitless = 0
+        self._revoked_at = -math.inf
         self._is_alarmed = False
         self.progress = Progress(responder_url(leaf), must_staple(leaf))
 
@@ -142,6 +144,9 @@ class Stapler:
                 result = await self._responder.fetch(self._leaf, issuer, began)
         except TimeoutError:
             result = Refused(Refusal.TIMEOUT, f"nothing within {deadline_seconds:g} s")
+        if isinstance(result, Staple) and result.this_update <= self._revoked_at:
+            # a cache that has not heard of it yet; a hold that is released is newer
+            result = Refused(Refusal.REVOKED, "as was said before an older response came")
         before = self._staple
         self._settle(result, began)
         if self._shelf is None:
@@ -156,7 +161,7 @@ class Stapler:
             word = result.reason.value
             self._fruitless += 1
             if result.reason is Refusal.REVOKED:
-                self._staple = None
+                self._staple, self._revoked_at = None, max(self._revoked_at, began)
         else:
             word = GOOD
             # Caches in front of responders hand out the same response until it ends (RFC 5019
