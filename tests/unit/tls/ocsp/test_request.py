@@ -26,7 +26,11 @@ def test_the_hash_that_every_responder_knows_comes_first():
 @pytest.mark.parametrize("url", ["http://ocsp.test", "http://ocsp.test/"])
 def test_a_short_request_is_a_get_and_then_a_post(url):
     get, post = http_requests(url, b"\xff\xef\xfe?")
-    assert (get.method, get.url, get.content) == ("GET", "http://ocsp.test/%2F%2B%2F%2BPw%3D%3D", b"")
+    assert (get.method, get.url, get.content) == (
+        "GET",
+        "http://ocsp.test/%2F%2B%2F%2BPw%3D%3D",
+        b"",
+    )
     assert base64.b64decode(unquote(get.url.rpartition("/")[2])) == b"\xff\xef\xfe?"
     assert (post.method, post.url, post.content) == ("POST", url, b"\xff\xef\xfe?")
 

@@ -193,7 +193,8 @@ def test_octets_behind_a_response_are_garbage(ca, leaf, answers):
 
 
 @pytest.mark.parametrize(
-    "key", [ed25519.Ed25519PrivateKey.generate(), new_key("rsa"), ec.generate_private_key(ec.SECP384R1())]
+    "key",
+    [ed25519.Ed25519PrivateKey.generate(), new_key("rsa"), ec.generate_private_key(ec.SECP384R1())],
 )
 def test_signers_have_keys_of_every_kind(ca, leaf, answers, key):
     chosen = replace(answers, signer=ca.ocsp_signer(key=key))
@@ -204,7 +205,9 @@ class PanicException(BaseException):
     """Named as pyo3's, which cannot be imported."""
 
 
-@pytest.mark.parametrize(("error", "is_caught"), [(PanicException, True), (KeyboardInterrupt, False)])
+@pytest.mark.parametrize(
+    ("error", "is_caught"), [(PanicException, True), (KeyboardInterrupt, False)]
+)
 def test_a_panic_of_the_parser_is_garbage(ca, answers, leaf, error, is_caught):
     class Leaf:
         @property
