@@ -13,7 +13,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 from edgeproxy.clock import Clock
 from edgeproxy.http.households import household
@@ -226,6 +226,7 @@ class Connection(asyncio.BufferedProtocol):
             self._session.tick(now)
         elif now - self._began > limits.tls_handshake_seconds:
             self._registry.refused("tls_handshake_timeout")
+            self._give_up("timeout")
             self._transport.abort()
 
     def _tick_closing(self, now: float) -> None:
@@ -265,6 +266,9 @@ class Connection(asyncio.BufferedProtocol):
     def _farewell(self) -> None:
         """Say goodbye above TCP."""
 
+    def _give_up(self, outcome: Literal["timeout", "closed"]) -> None:
+        """Take note that no session will begin."""
+
     def _on_peer_closed(self) -> None:
         """Tell the session, once: close_notify and FIN both come here."""
         if self._session is not None and not self._is_peer_closed and not self._closing_at:
@@ -293,6 +297,7 @@ class TlsConnection(Connection):
         self._front = front
         self._engine: TlsEngine
         self._socket = -1
+        self._is_shaking_hands = False
         self.info = ConnectionInfo("")
 
     def write(self, chunks: list[bytes | memoryview]) -> None:
@@ -318,6 +323,7 @@ class TlsConnection(Connection):
     def _opened(self) -> None:
         self._socket = self._transport.get_extra_info("socket").fileno()
         self._engine = TlsEngine(self._front.new_connection(), self._send)
+        self._is_shaking_hands = True
 
     def _send(self, ciphertext: memoryview) -> None:
         """Hand ciphertext to the kernel at once; what it does not take waits in the transport.
@@ -348,6 +354,9 @@ class TlsConnection(Connection):
             self._engine.read(size, session.receive)
         except TlsFault as fault:
             self._registry.refused("tls")
+            if self._is_shaking_hands:
+                self._is_shaking_hands = False
+                self._front.failed(self._engine.connection, str(fault))
             log.debug("TLS with %s ended: %s", self.info.client, fault)
             self.close()  # behind the alert, which no RST may overtake
             return
@@ -356,6 +365,8 @@ class TlsConnection(Connection):
 
     def _begin(self) -> Session:
         connection = self._engine.connection
+        self._is_shaking_hands = False
+        self._front.completed(connection)
         name = connection.get_servername()
         self.info.server_name = name.decode("ascii", "replace").lower() if name else None
         self.info.covers = self._front.identity_of(connection).covers
@@ -366,7 +377,13 @@ class TlsConnection(Connection):
     def _farewell(self) -> None:
         self._engine.shutdown()
 
+    def _give_up(self, outcome: Literal["timeout", "closed"]) -> None:
+        if self._is_shaking_hands:
+            self._is_shaking_hands = False
+            self._front.abandoned(outcome)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Release everything, above all what OpenSSL holds, without waiting for the collector."""
         super().connection_lost(exc)
+        self._give_up("closed")
         vars(self).pop("_engine", None)

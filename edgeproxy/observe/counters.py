@@ -9,6 +9,8 @@ from collections import Counter
 
 # site, rule, outcome, protocol, status
 Exchange = tuple[str, str, str, str, int]
+# outcome, resumption, group, kind of key
+Handshake = tuple[str, str, str, str]
 
 
 class Counters:
@@ -25,6 +27,7 @@ class Counters:
         "discarded_fills",
         "exchanges",
         "fills_refused",
+        "handshakes",
         "hits_for_miss",
         "origin_errors",
         "origin_requests",
@@ -48,12 +51,17 @@ class Counters:
         self.discarded_fills: Counter[str] = Counter()
         self.fills_refused = 0
         self.access_log_lines_dropped = 0
+        self.handshakes: Counter[Handshake] = Counter()
 
     def exchange(self, exchange: Exchange, body_bytes: int) -> None:
         """Count one answered request."""
         exchanges = self.exchanges
         exchanges[exchange] = exchanges.get(exchange, 0) + 1
         self.body_bytes += body_bytes
+
+    def handshake(self, handshake: Handshake) -> None:
+        """Count one TLS handshake that is over."""
+        self.handshakes[handshake] += 1
 
     def requests_by(self, label: str) -> dict[str, int]:
         """Sum the exchanges by `site`, `rule`, `outcome`, `protocol` or `status_class`."""
@@ -84,6 +92,7 @@ class Counters:
             "discarded_fills": dict(self.discarded_fills),
             "fills_refused": self.fills_refused,
             "access_log_lines_dropped": self.access_log_lines_dropped,
+            "handshakes": {" ".join(filter(None, of)): n for of, n in self.handshakes.items()},
         }
 
 

@@ -6,63 +6,108 @@ Identities come and go behind it: each has a context of its own, chosen by SNI (
 3) while the ClientHello is read. Contexts are frozen once used, so a rotation builds new ones and
 swaps one reference; connections that have begun keep what they have.
 
+A ticket lives as long as the parameters say, but OpenSSL starts the clock again for the tickets of
+a resumed session, so that a session could go on for ever. It ends with the front's period: the
+session ID context changes once a week, and no ticket of an earlier one is taken.
+
+A client may resume a session of one name under another (section 4.6.1 leaves that to the client):
+the connection then becomes the identity of its own SNI, and nothing of the earlier one.
+
 Invariants: no callback raises (an exception would surface on some later connection); the staple is
-offered only to clients that ask, from the same identity as the certificate.
+offered only to clients that ask, while it is usable, and belongs to the certificate that this
+handshake chose.
 """
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Final, Literal
 
 from OpenSSL import SSL
 
+from edgeproxy.clock import Clock, SystemClock
 from edgeproxy.errors import CertificateError
+from edgeproxy.tls.credential import Credential
+from edgeproxy.tls.handshakes import Handshake, outcome_of, outcome_of_refusal
 from edgeproxy.tls.hooks import (
     MISSING_EXTENSION,
     UNRECOGNIZED_NAME,
+    certificate_address,
+    is_resumed,
     on_protocols,
     on_server_name,
+    on_status_request,
+    set_session_id_context,
 )
 from edgeproxy.tls.identity import Identity
-from edgeproxy.tls.parameters import TlsParameters, hardened_context, use_material
+from edgeproxy.tls.parameters import (
+    GROUPS,
+    SESSION_ID_CONTEXT,
+    TlsParameters,
+    hardened_context,
+    use_credentials,
+)
 
 UnknownName = Literal["default", "reject"]
+
+# What RFC 8446 section 4.6.1 allows one ticket; we let it be the end of a chain of them.
+SESSION_LIFETIME_SECONDS: Final = 7 * 24 * 3600
+
+_CONFIGURED_NAMES: Final = {used: name for name, used in GROUPS.items()}
 
 
 class FrontContext:
     """Makes server connections; `replace` swaps what new ones can become.
 
-    `unknown_name` says what a ClientHello gets whose SNI is not covered, or that has none: the
-    first identity, or an alert (unrecognized_name, missing_extension).
+    `unknown_name` says what a ClientHello gets whose SNI is not covered: the default identity or
+    the alert unrecognized_name. `no_name` says the same of one without SNI (missing_extension);
+    None: as `unknown_name`. `withheld` are names, as they stand in certificates, that are known but
+    must not be served now: they always get unrecognized_name. The default identity is the first
+    that has no withheld name; without any, unknown names are refused whatever the policy.
+    `observe` is told of every handshake that is over.
     """
 
     def __init__(
         self,
         identities: Sequence[Identity],
         *,
+        withheld: Sequence[str] = (),
         parameters: TlsParameters | None = None,
         unknown_name: UnknownName = "default",
+        no_name: UnknownName | None = None,
+        clock: Clock | None = None,
+        observe: Callable[[Handshake], object] | None = None,
     ) -> None:
         self._parameters = parameters or TlsParameters()
-        self._unknown_name = unknown_name
-        self._chosen = _Choice(identities, self._parameters)
+        self._rejects_unknown = unknown_name == "reject"
+        self._rejects_nameless = (no_name or unknown_name) == "reject"
+        self._clock = clock or SystemClock()
+        self._observe = observe
+        self._chosen = _Choice(self._served(identities), withheld)
         self._front = hardened_context(self._parameters)
         self._hook = on_server_name(self._front, self._choose)
+        self._began = self._clock.monotonic()
+        self._period = 0
 
     @property
     def identities(self) -> tuple[Identity, ...]:
-        """What new connections can become, the default first."""
+        """What new connections can become, the default first unless it is withheld."""
         return self._chosen.identities
 
-    def replace(self, identities: Sequence[Identity]) -> None:
-        """Swap the identities for all connections that begin from now on.
+    def replace(self, identities: Sequence[Identity], *, withheld: Sequence[str] = ()) -> None:
+        """Swap identities and withheld names for all connections that begin from now on.
+
+        An identity that stays the same object keeps its context.
 
         Raises:
             CertificateError: OpenSSL refuses one; nothing has changed then.
         """
-        self._chosen = _Choice(identities, self._parameters)
+        self._chosen = _Choice(self._served(identities, self._chosen), withheld)
 
     def new_connection(self) -> SSL.Connection:
         """Return the server's end of a connection over memory BIOs, in accept state."""
+        period = int((self._clock.monotonic() - self._began) // SESSION_LIFETIME_SECONDS)
+        if period != self._period:
+            self._period = period
+            set_session_id_context(self._front, b"%s %d" % (SESSION_ID_CONTEXT, period))
         connection = SSL.Connection(self._front, None)
         connection.set_accept_state()
         return connection
@@ -73,61 +118,125 @@ class FrontContext:
         Raises:
             LookupError: it has not.
         """
-        identity: Identity | None = connection.get_context().get_app_data()
-        if identity is None:
+        served: _Served | None = connection.get_context().get_app_data()
+        if served is None:
             raise LookupError("no ClientHello has been read on this connection")
-        return identity
+        return served.identity
+
+    def completed(self, connection: SSL.Connection) -> None:
+        """Tell the observer of a handshake that is complete."""
+        if self._observe is None:
+            return
+        group = connection.get_group_name() or ""
+        group = _CONFIGURED_NAMES.get(group, group)
+        if is_resumed(connection):
+            self._observe(Handshake("completed", "resumed", group))
+        else:
+            served: _Served = connection.get_context().get_app_data()
+            kind = served.credential_of(connection).kind
+            self._observe(Handshake("completed", "full", group, kind))
+
+    def failed(self, connection: SSL.Connection, reason: str) -> None:
+        """Tell the observer of a handshake that broke off for OpenSSL's reason."""
+        if self._observe is not None:
+            alert: int | None = connection.get_app_data()
+            outcome = outcome_of(reason) if alert is None else outcome_of_refusal(alert)
+            self._observe(Handshake(outcome))
+
+    def abandoned(self, outcome: Literal["timeout", "closed"]) -> None:
+        """Tell the observer of a handshake that ended without a word."""
+        if self._observe is not None:
+            self._observe(Handshake(outcome))
 
     def _choose(self, connection: SSL.Connection, name: bytes | None) -> int:
         """Hand the connection to the context of its SNI, or return an alert."""
         chosen = self._chosen
-        context = chosen.context_for(name)
-        if context is None:
-            if self._unknown_name == "reject":
-                return UNRECOGNIZED_NAME if name else MISSING_EXTENSION
-            context = chosen.default
-        connection.set_context(context)
+        served, is_withheld = chosen.served_for(name)
+        if served is None and not is_withheld:
+            is_rejected = self._rejects_unknown if name else self._rejects_nameless
+            served = None if is_rejected else chosen.default
+        if served is None:
+            refusal = UNRECOGNIZED_NAME if name else MISSING_EXTENSION
+            connection.set_app_data(refusal)  # OpenSSL's reason does not tell
+            return refusal
+        connection.set_context(served.context)
         return 0
+
+    def _served(
+        self, identities: Sequence[Identity], earlier: "_Choice | None" = None
+    ) -> list["_Served"]:
+        kept = {} if earlier is None else {each.identity: each for each in earlier.served}
+        return [
+            kept.get(identity) or _Served(identity, self._parameters, self._clock)
+            for identity in identities
+        ]
 
 
 class _Choice:
     """Contexts by name: an immutable table that is swapped whole."""
 
-    def __init__(self, identities: Sequence[Identity], parameters: TlsParameters) -> None:
-        if not identities:
+    def __init__(self, served: Sequence["_Served"], withheld: Sequence[str]) -> None:
+        if not served and not withheld:
             raise CertificateError("at least one identity is needed")
-        self.identities = tuple(identities)
-        self._contexts: dict[str, SSL.Context] = {}
-        self._keep: list[object] = []
-        contexts = [self._context(identity, parameters) for identity in identities]
-        self.default = contexts[0]
-        for identity, context in zip(identities, contexts, strict=True):
-            for name in identity.names:
-                self._contexts.setdefault(name, context)
+        self.served = tuple(served)
+        self.identities = tuple(each.identity for each in served)
+        self._table: dict[str, _Served | None] = dict.fromkeys(withheld)
+        self.default = next((each for each in served if not self._is_withheld(each)), None)
+        for each in served:
+            for name in each.identity.names:
+                self._table.setdefault(name, each)
 
-    def context_for(self, name: bytes | None) -> SSL.Context | None:
-        """Find exact names first, then a wildcard for one label; None if nobody covers it."""
+    def served_for(self, name: bytes | None) -> tuple["_Served | None", bool]:
+        """Find exact names first, then a wildcard for one label; tell whether it is withheld."""
         if not name:
-            return None
+            return None, False
         host = name.decode("latin-1").lower().removesuffix(".")
-        found = self._contexts.get(host)
-        if found is None:
+        table = self._table
+        if host not in table:
             _, dot, parent = host.partition(".")
-            found = self._contexts.get(f"*.{parent}") if dot else None
-        return found
+            host = f"*.{parent}" if dot else ""
+        found = table.get(host)
+        return found, found is None and host in table
 
-    def _context(self, identity: Identity, parameters: TlsParameters) -> SSL.Context:
-        context = hardened_context(parameters)
+    def _is_withheld(self, served: "_Served") -> bool:
+        return any(name in self._table for name in served.identity.names)
+
+
+class _Served:
+    """An identity and the context that connections are handed over to."""
+
+    def __init__(self, identity: Identity, parameters: TlsParameters, clock: Clock) -> None:
+        self.identity = identity
+        self.context = hardened_context(parameters)
+        self._clock = clock
+        self._by_address: dict[int, Credential] = {}
         try:
-            use_material(context, identity.chain, identity.key)
+            use_credentials(self.context, identity.credentials)
         except CertificateError as error:
             raise CertificateError(f"identity {identity.name!r}: {error}") from error
-        self._keep.append(on_protocols(context, parameters.protocols))
-        context.set_app_data(identity)
-        staple = identity.staple or b""
+        self._keep = (
+            on_protocols(self.context, parameters.protocols),
+            on_status_request(self.context, self._staple),
+        )
+        self.context.set_app_data(self)
 
-        def stapled(_connection: SSL.Connection, _data: Any) -> bytes:  # noqa: ANN401 - unused
-            return staple
+    def credential_of(self, connection: SSL.Connection) -> Credential:
+        """Return the credential that the handshake chose.
 
-        context.set_ocsp_server_callback(stapled)
-        return context
+        Certificates stay where they are as long as the context lives, so that their addresses tell
+        them apart: to compare what they hold would cost more than the rest of a callback.
+        """
+        credentials = self.identity.credentials
+        if len(credentials) == 1:
+            return credentials[0]
+        address = certificate_address(connection)
+        found = self._by_address.get(address)
+        if found is None:
+            leaf = connection.get_certificate(as_cryptography=True)
+            found = next(each for each in credentials if each.leaf == leaf)
+            self._by_address[address] = found
+        return found
+
+    def _staple(self, connection: SSL.Connection) -> bytes | None:
+        staple = self.credential_of(connection).staple
+        return staple.der if staple is not None and staple.is_usable(self._clock.now()) else None

@@ -23,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edgeproxy.clock import SystemClock
 from edgeproxy.errors import CertificateError
+from edgeproxy.tls.files import KeyPairFiles
 from edgeproxy.tls.material import read_chain, read_key, subject_names
 
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
@@ -47,6 +48,11 @@ class DevelopmentLeaf:
 
     chain_path: Path
     key_path: Path
+
+    @property
+    def files(self) -> KeyPairFiles:
+        """Both of them."""
+        return KeyPairFiles(self.chain_path, self.key_path)
 
 
 def make_ca(directory: Path, *, now: float | None = None) -> DevelopmentCa:

@@ -1,8 +1,8 @@
-"""Reading and judging certificates and keys: one question, one sentence each.
+"""Judging certificates and keys: one question, one sentence each.
 
-Pure but for reading the two files. Every complaint is a `CertificateError` that begins with the
-file, says what is wrong with it and never quotes its content. RFC 5280 sections 4.1.2.5 and 6.1;
-key sizes are the CA/Browser Forum's minima.
+Pure but for `read_chain` and `read_key`. Every complaint is a `CertificateError` that begins with
+the file, says what is wrong with it and never quotes its content. RFC 5280 sections 4.1.2.5 and
+6.1; key sizes are the CA/Browser Forum's minima.
 """
 
 import itertools
@@ -13,31 +13,43 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.hashes import MD5, SHA1
+from cryptography.hazmat.primitives.hashes import MD5, SHA1, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from edgeproxy.errors import CertificateError
+from edgeproxy.tls.files import read
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
-# A chain of three with RSA-4096 keys is some 8 KB; this only keeps us from reading a disk image.
-_FILE_BYTES_MAX: Final = 256 * 1024
 _RSA_BITS_MIN: Final = 2048
 _EC_BITS_MIN: Final = 256
+_WRITABLE_BY_OTHERS: Final = 0o022
+_READABLE_BY_OTHERS: Final = 0o004
 
 
 def read_chain(path: Path) -> tuple[x509.Certificate, ...]:
     """Read the certificates of a PEM file, leaf first."""
-    data = _read(path)
-    try:
-        return tuple(x509.load_pem_x509_certificates(data))
-    except ValueError:
-        raise CertificateError(f"{path}: holds no valid certificate in PEM form") from None
+    return parse_chain(read(path).data, path)
 
 
 def read_key(path: Path) -> PrivateKey:
     """Read an unencrypted private key in PEM form, of a kind and size that browsers accept."""
-    data = _read(path)
+    return parse_key(read(path).data, path)
+
+
+def parse_chain(data: bytes, path: Path) -> tuple[x509.Certificate, ...]:
+    """Return the certificates of a PEM text, leaf first; one that was cut short is none."""
+    try:
+        chain = tuple(x509.load_pem_x509_certificates(data))
+    except ValueError:
+        chain = ()
+    if not chain or len(chain) != data.count(b"-----BEGIN CERTIFICATE-----"):
+        raise CertificateError(f"{path}: holds no valid certificate in PEM form")
+    return chain
+
+
+def parse_key(data: bytes, path: Path) -> PrivateKey:
+    """Return the private key of a PEM text, of a kind and size that browsers accept."""
     try:
         key = load_pem_private_key(data, password=None)
     except TypeError:
@@ -46,17 +58,25 @@ def read_key(path: Path) -> PrivateKey:
         ) from None
     except (ValueError, UnsupportedAlgorithm):
         raise CertificateError(f"{path}: holds no valid private key in PEM form") from None
-    if isinstance(key, rsa.RSAPrivateKey):
-        if key.key_size < _RSA_BITS_MIN:
-            raise CertificateError(
-                f"{path}: a weak key, RSA with {key.key_size} bits; at least {_RSA_BITS_MIN}"
-            )
-        return key
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        if key.curve.key_size < _EC_BITS_MIN:
-            raise CertificateError(f"{path}: a weak key, on the curve {key.curve.name}")
-        return key
-    raise CertificateError(f"{path}: the key is neither ECDSA nor RSA")
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise CertificateError(f"{path}: the key is neither ECDSA nor RSA")
+    if weakness := _weakness(key.public_key()):
+        raise CertificateError(f"{path}: a weak key, {weakness}")
+    return key
+
+
+def check_permissions(mode: int, path: Path) -> str:
+    """Refuse a key that others may write; return advice about one that others may read, or "".
+
+    Reading is no fault: container platforms mount secrets that way, for one process alone.
+    """
+    if mode & _WRITABLE_BY_OTHERS:
+        raise CertificateError(
+            f"{path}: others than its owner may write it (mode {mode:04o}); chmod go-w"
+        )
+    if mode & _READABLE_BY_OTHERS:
+        return f"{path}: everybody on this machine may read it (mode {mode:04o}); chmod o-r"
+    return ""
 
 
 def check_validity(chain: tuple[x509.Certificate, ...], now: datetime, path: Path) -> None:
@@ -79,16 +99,34 @@ def check_chain(chain: tuple[x509.Certificate, ...], path: Path) -> None:
 
     TLS 1.3 lets clients put up with any order; not all of them do.
     """
-    if isinstance(chain[0].signature_hash_algorithm, SHA1 | MD5):
-        raise CertificateError(f"{path}: {_called(chain[0])} is signed with a broken hash")
     for certificate, issuer in itertools.pairwise(chain):
-        try:
-            certificate.verify_directly_issued_by(issuer)
-        except (InvalidSignature, ValueError, TypeError):
+        if not is_issued_by(certificate, issuer):
             raise CertificateError(
                 f"{path}: wrong order: {_called(certificate)} is not issued by the next one, "
                 f"{_called(issuer)}"
-            ) from None
+            )
+
+
+def check_strength(chain: tuple[x509.Certificate, ...], path: Path) -> None:
+    """Refuse weak keys and broken hashes anywhere in the chain, as clients do.
+
+    Nobody looks at the signature of a root, which is its own.
+    """
+    for certificate in chain:
+        is_root = certificate is not chain[0] and certificate.subject == certificate.issuer
+        if not is_root and isinstance(_hash(certificate), SHA1 | MD5):
+            raise CertificateError(f"{path}: {_called(certificate)} is signed with a broken hash")
+        if weakness := _weakness(certificate.public_key()):
+            raise CertificateError(f"{path}: {_called(certificate)} has a weak key, {weakness}")
+
+
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Tell whether `issuer` really signed it: names alone can be the same by chance."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+        return False
+    return True
 
 
 def subject_names(certificate: x509.Certificate) -> tuple[str, ...]:
@@ -102,22 +140,21 @@ def subject_names(certificate: x509.Certificate) -> tuple[str, ...]:
     return (*names, *addresses)
 
 
+def _hash(certificate: x509.Certificate) -> HashAlgorithm | None:
+    try:
+        return certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return None
+
+
+def _weakness(key: object) -> str:
+    """Say what makes a public key weak, "" for nothing."""
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < _RSA_BITS_MIN:
+        return f"RSA with {key.key_size} bits; at least {_RSA_BITS_MIN}"
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size < _EC_BITS_MIN:
+        return f"on the curve {key.curve.name}"
+    return ""
+
+
 def _called(certificate: x509.Certificate) -> str:
     return f"certificate {certificate.subject.rfc4514_string()!r}"
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_FILE_BYTES_MAX + 1)
-    except FileNotFoundError:
-        raise CertificateError(f"{path}: no such file") from None
-    except PermissionError:
-        raise CertificateError(f"{path}: not readable by this user") from None
-    except IsADirectoryError:
-        raise CertificateError(f"{path}: a directory, not a file") from None
-    except OSError as error:
-        raise CertificateError(f"{path}: cannot be read: {error.strerror}") from None
-    if len(data) > _FILE_BYTES_MAX:
-        raise CertificateError(f"{path}: larger than any certificate or key")
-    return data

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
+from edgeproxy.tls.files import KeyPairFiles
+
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 PrivateKey = Key | ed25519.Ed25519PrivateKey
 KeyKind = Literal["ecdsa", "rsa", "weak-rsa", "secp256k1"]
@@ -62,6 +64,10 @@ class Leaf:
     def certificate(self) -> x509.Certificate:
         return self.chain[0]
 
+    @property
+    def files(self) -> KeyPairFiles:
+        return KeyPairFiles(self.chain_path, self.key_path)
+
     def server_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.chain_path, self.key_path)
@@ -98,7 +104,7 @@ class LocalCa:
     ) -> Leaf:
         """Issue for these DNS names and IP addresses; `days` may be negative: expired."""
         self._issued += 1
-        place = directory or self._directory / f"leaf-{self._issued}-{self.key.key_size}"
+        place = directory or self._directory / f"leaf-{self.path.stem}-{self._issued}"
         place.mkdir(parents=True, exist_ok=True)
         private = new_key(key)
         more = _about_ocsp(ocsp_url, must_staple)

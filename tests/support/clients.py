@@ -39,10 +39,8 @@ class Answer:
     body: bytes
 
 
-def run(*command: str, ok: bool = True) -> subprocess.CompletedProcess[bytes]:
-    done = subprocess.run(
-        command, capture_output=True, timeout=SECONDS, check=False, stdin=subprocess.DEVNULL
-    )
+def run(*command: str, ok: bool = True, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False, input=data)
     if ok:
         said = done.stderr.decode(errors="replace")
         assert done.returncode == 0, f"{command[0]} ended with {done.returncode}: {said}"

@@ -193,10 +193,15 @@ class Tls(Plain):
     """A connection with TLS, and a client on the other end of the kernel."""
 
     def __init__(
-        self, front: FrontContext, *, protocols: tuple[bytes, ...] = (), name=None
+        self,
+        front: FrontContext,
+        *,
+        protocols: tuple[bytes, ...] = (),
+        name=None,
+        registry: FakeRegistry | None = None,
     ) -> None:
         self.front = front
-        super().__init__()
+        super().__init__(registry)
         context = client_context()
         if protocols:
             context.set_alpn_protos(list(protocols))

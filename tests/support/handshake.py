@@ -6,12 +6,21 @@ from typing import Any
 
 from OpenSSL import SSL
 
-from edgeproxy.tls.proof import shake_hands
+from edgeproxy.tls.credential import KeyKind
+from edgeproxy.tls.hooks import is_resumed, set_signature_algorithms
+from edgeproxy.tls.proof import SIGNATURE_ALGORITHMS, shake_hands
+
+__all__ = ["alert", "client_context", "connected", "is_resumed", "read_tickets"]
 
 
-def client_context(ca_file: Path | None = None) -> SSL.Context:
-    """Return a client's context; with `ca_file` it verifies the chain."""
+def client_context(ca_file: Path | None = None, *, signs: KeyKind | None = None) -> SSL.Context:
+    """Return a client's context; with `ca_file` it verifies the chain.
+
+    With `signs` it accepts signatures of that kind only.
+    """
     context = SSL.Context(SSL.TLS_METHOD)
+    if signs is not None:
+        set_signature_algorithms(context, SIGNATURE_ALGORITHMS[signs])
     if ca_file is not None:
         context.load_verify_locations(str(ca_file))
         context.set_verify(SSL.VERIFY_PEER, lambda *answer: bool(answer[-1]))
@@ -59,12 +68,6 @@ def alert(client: SSL.Connection) -> str:
     except SSL.Error as error:
         return str(error.args[0][-1][2]) if error.args and error.args[0] else ""
     return ""
-
-
-def is_resumed(connection: SSL.Connection) -> bool:
-    raw: Any = connection
-    lib: Any = SSL._lib  # type: ignore[attr-defined]  # no public name for it
-    return bool(lib.SSL_session_reused(raw._ssl))
 
 
 def read_tickets(client: SSL.Connection, server: SSL.Connection) -> None:

@@ -17,7 +17,7 @@ from tests.support.connections import FakeRegistry, Plain, Tls
 @pytest.fixture(scope="module")
 def front(tmp_path_factory) -> FrontContext:
     leaf = LocalCa(tmp_path_factory.mktemp("ca")).issue("localhost", "edge.example")
-    return FrontContext([load_identity(leaf.chain_path, leaf.key_path)])
+    return FrontContext([load_identity([leaf.files])])
 
 
 @pytest.fixture

@@ -147,7 +147,7 @@ def ca(tmp_path_factory) -> LocalCa:
 @pytest.fixture(scope="module")
 def front(ca: LocalCa) -> FrontContext:
     leaf = ca.issue("localhost", "127.0.0.1")
-    return FrontContext([load_identity(leaf.chain_path, leaf.key_path)])
+    return FrontContext([load_identity([leaf.files])])
 
 
 @RUNNERS

@@ -42,3 +42,12 @@ def test_a_snapshot_does_not_move() -> None:
     before = counters.snapshot()
     counters.refusals["host"] += 1
     assert before["refusals"] == {}
+
+
+def test_handshakes_are_counted_by_what_they_came_to() -> None:
+    counters = Counters()
+    for _ in range(2):
+        counters.handshake(("completed", "full", "X25519", "ecdsa"))
+    counters.handshake(("timeout", "", "", ""))
+    assert counters.handshakes["completed", "full", "X25519", "ecdsa"] == 2
+    assert counters.snapshot()["handshakes"] == {"completed full X25519 ecdsa": 2, "timeout": 1}

@@ -1,16 +1,19 @@
-"""Tests for edgeproxy/tls/contexts.py."""
+"""Tests for edgeproxy/tls/contexts.py; credentials and staples: `test_contexts_credentials.py`."""
 
 import asyncio
 import dataclasses
+import gc
+import weakref
 
 import pytest
 from OpenSSL import SSL
 
 from edgeproxy.errors import CertificateError
-from edgeproxy.tls.contexts import FrontContext
-from edgeproxy.tls.identity import load_identity
+from edgeproxy.tls.contexts import SESSION_LIFETIME_SECONDS, FrontContext
+from edgeproxy.tls.identity import Identity, load_identity
 from edgeproxy.tls.parameters import TlsParameters
-from tests.support.ca import LocalCa, new_key
+from tests.support.ca import LocalCa, new_key, now
+from tests.support.clock import ManualClock
 from tests.support.handshake import client_context, connected, is_resumed, read_tickets
 
 
@@ -23,7 +26,7 @@ def ca(tmp_path):
 def identity(ca):
     def make(*names, key="ecdsa"):
         leaf = ca.intermediate(f"intermediate {len(names)}").issue(*names, key=key)
-        return load_identity(leaf.chain_path, leaf.key_path, name=names[0])
+        return load_identity([leaf.files], name=names[0])
 
     return make
 
@@ -33,7 +36,7 @@ def shown(front, name=None, **chosen):
     server = front.new_connection()
     client = connected(server, name=name, **chosen)
     became = front.identity_of(server)
-    assert client.get_peer_certificate(as_cryptography=True) == became.leaf
+    assert client.get_peer_certificate(as_cryptography=True) == became.credentials[0].leaf
     return became.name
 
 
@@ -72,6 +75,56 @@ def test_an_unknown_name_can_be_refused(identity, name, alert, capfd):
         connected(front.new_connection(), name=name)
     assert shown(front, "a.test") == "a.test"
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("unknown", "nameless", "alert"),
+    [("default", "reject", "missing extension"), ("reject", "default", "unrecognized name")],
+)
+def test_no_name_has_a_policy_of_its_own(identity, unknown, nameless, alert):
+    front = FrontContext([identity("a.test")], unknown_name=unknown, no_name=nameless)
+    refused, served = ("c.test", None) if unknown == "reject" else (None, "c.test")
+    assert shown(front, served) == "a.test"
+    with pytest.raises(SSL.Error, match=alert):
+        connected(front.new_connection(), name=refused)
+
+
+def refused(front, name):
+    with pytest.raises(SSL.Error, match="unrecognized name" if name else "missing extension"):
+        connected(front.new_connection(), name=name)
+
+
+def test_a_withheld_name_is_refused_and_nobody_stands_in(identity):
+    front = FrontContext([identity("a.test"), identity("*.b.test")], withheld=["x.b.test"])
+    assert shown(front, "a.test") == "a.test"
+    assert shown(front, "y.b.test") == "*.b.test"
+    refused(front, "x.b.test")
+    front.replace(front.identities, withheld=["*.b.test"])
+    refused(front, "y.b.test")
+    front.replace(front.identities)
+    assert shown(front, "x.b.test") == "*.b.test"
+
+
+def test_a_withheld_wildcard_leaves_exact_names_of_others(identity):
+    front = FrontContext([identity("x.b.test")], withheld=["*.b.test"])
+    assert shown(front, "x.b.test") == "x.b.test"
+    refused(front, "y.b.test")
+
+
+def test_the_default_is_the_first_identity_that_is_not_withheld(identity):
+    first, second = identity("a.test", "c.test"), identity("b.test")
+    front = FrontContext([first, second], withheld=["a.test"])
+    assert shown(front, None) == "b.test"
+    assert shown(front, "unknown.test") == "b.test"
+    refused(front, "a.test")
+
+
+def test_without_any_default_everybody_is_refused(identity):
+    front = FrontContext([], withheld=["a.test"])
+    for name in ("a.test", "unknown.test", None):
+        refused(front, name)
+    front.replace([identity("a.test")])
+    assert shown(front, None) == "a.test"
 
 
 def test_the_chain_is_sent_and_verifies(ca, identity):
@@ -120,7 +173,7 @@ def test_a_connection_in_the_middle_of_its_handshake_survives_a_replacement(iden
 def test_a_bad_replacement_changes_nothing(identity):
     good = identity("a.test")
     front = FrontContext([good])
-    bad = dataclasses.replace(good, key=new_key())
+    bad = Identity("a.test", (dataclasses.replace(good.credentials[0], key=new_key()),))
     with pytest.raises(CertificateError, match=r"identity 'a\.test': OpenSSL refuses"):
         front.replace([bad])
     with pytest.raises(CertificateError, match="at least one"):
@@ -153,6 +206,90 @@ def test_sessions_are_resumed_and_also_over_a_rotation(identity):
     assert is_resumed(again(second.get_session()))
 
 
+def test_an_identity_that_stays_keeps_its_context(identity):
+    stays, goes = identity("a.test"), identity("b.test")
+    front = FrontContext([stays, goes])
+
+    def contexts():
+        servers = [front.new_connection() for _ in range(2)]
+        for server, name in zip(servers, ("a.test", "b.test"), strict=True):
+            connected(server, name=name)
+        return [server.get_context() for server in servers]
+
+    before = contexts()
+    front.replace([goes.with_staples({}), stays])
+    after = contexts()
+    assert before[0] is after[0]
+    assert before[1] is not after[1]
+
+
+def test_an_identity_that_goes_is_forgotten(identity):
+    front = FrontContext([identity("a.test")])
+    connected(front.new_connection(), name="a.test")
+    gone = weakref.ref(front.identities[0])
+    front.replace([identity("a.test", "b.test")])
+    gc.collect()
+    assert gone() is None
+
+
+class Visitor:
+    """A client that keeps its tickets, and its connections: OpenSSL forgets what was cut off."""
+
+    def __init__(self, front):
+        self.front = front
+        self.context = client_context()
+        self.session = None
+        self.clients = []
+
+    def visit(self, name="a.test"):
+        """Return the server's end; `is_resumed` tells how it came about."""
+        server = self.front.new_connection()
+        client = connected(server, name=name, context=self.context, session=self.session)
+        read_tickets(client, server)
+        self.session = client.get_session()
+        self.clients.append(client)
+        return server
+
+
+def test_a_session_resumed_under_another_name_becomes_that_name_only(identity):
+    # RFC 8446 section 4.6.1: whether to do that is the client's to decide. OpenSSL resumes.
+    front = FrontContext([identity("a.test"), identity("b.test")])
+    visitor = Visitor(front)
+    visitor.visit("a.test")
+    server = visitor.visit("b.test")
+    assert is_resumed(server)
+    became = front.identity_of(server)
+    assert became.name == "b.test"
+    assert not became.covers("a.test")
+
+
+def test_a_session_opens_no_name_that_is_refused(identity):
+    front = FrontContext([identity("a.test"), identity("b.test")], unknown_name="reject")
+    visitor = Visitor(front)
+    visitor.visit("a.test")
+    front.replace(front.identities, withheld=["b.test"])
+    for name in ("b.test", "c.test"):
+        with pytest.raises(SSL.Error, match="unrecognized name"):
+            visitor.visit(name)
+
+
+def test_sessions_end_with_the_week_however_often_they_were_resumed(identity):
+    clock = ManualClock(now().timestamp())
+    front = FrontContext([identity("a.test")], clock=clock)
+    visitor = Visitor(front)
+    assert [is_resumed(visitor.visit()) for _ in range(3)] == [False, True, True]
+    clock.advance(SESSION_LIFETIME_SECONDS - 1)
+    assert is_resumed(visitor.visit())
+    clock.advance(1)
+    assert [is_resumed(visitor.visit()) for _ in range(3)] == [False, True, True]
+
+
+def test_no_session_is_resumed_when_tickets_are_off(identity):
+    front = FrontContext([identity("a.test")], parameters=TlsParameters(ticket_lifetime_seconds=0))
+    visitor = Visitor(front)
+    assert [is_resumed(visitor.visit()) for _ in range(3)] == [False, False, False]
+
+
 def test_a_session_of_another_front_is_not_resumed(identity):
     mine = identity("a.test")
     one, other = FrontContext([mine]), FrontContext([mine])
@@ -163,27 +300,6 @@ def test_a_session_of_another_front_is_not_resumed(identity):
     assert not is_resumed(
         connected(other.new_connection(), context=context, session=client.get_session())
     )
-
-
-def stapled(front, *, wants_staple=True):
-    """Return what an OCSP-asking client is handed."""
-    received = []
-    context = client_context()
-    context.set_ocsp_client_callback(lambda _connection, staple, _data: not received.append(staple))
-    connected(front.new_connection(), context=context, wants_staple=wants_staple)
-    return received
-
-
-def test_without_a_staple_none_is_sent(identity):
-    assert stapled(FrontContext([identity("a.test")])) == [b""]
-
-
-def test_what_openssl_takes_for_no_staple_does_not_break_the_handshake(identity):
-    # Since OpenSSL 3.6 a staple that does not parse is dropped silently.
-    mine = dataclasses.replace(identity("a.test"), staple=b"not an OCSP response")
-    front = FrontContext([mine])
-    assert stapled(front) == [b""]
-    assert stapled(front, wants_staple=False) in ([], [b""])
 
 
 async def test_over_a_real_socket_with_the_standard_library(ca, identity):

@@ -21,14 +21,14 @@ DAY = 86400
 
 def leaf_identity(ca, directory, *names, **chosen):
     leaf = issue_leaf(ca, directory, names, **chosen) if names else issue_leaf(ca, directory)
-    return load_identity(leaf.chain_path, leaf.key_path)
+    return load_identity([leaf.files])
 
 
 def test_a_leaf_is_an_identity_that_its_authority_vouches_for(tmp_path):
     ca = make_ca(tmp_path / "ca")
     identity = leaf_identity(ca, tmp_path / "leaf")
     assert identity.names == ("localhost", "127.0.0.1", "::1")
-    assert isinstance(identity.key.curve, ec.SECP256R1)
+    assert isinstance(identity.credentials[0].key.curve, ec.SECP256R1)
     connected(
         FrontContext([identity]).new_connection(), name="localhost", context=client_context(ca.path)
     )
@@ -81,7 +81,7 @@ def test_a_stolen_authority_cannot_vouch_for_other_names(tmp_path):
     forger = LocalCa(tmp_path / "forger")
     forger.certificate, forger.key = ca.certificate, ca.key
     leaf = forger.issue("bank.example", directory=tmp_path / "forged")
-    front = FrontContext([load_identity(leaf.chain_path, leaf.key_path)])
+    front = FrontContext([load_identity([leaf.files])])
     with pytest.raises(SSL.Error):
         connected(front.new_connection(), context=client_context(ca.path))
 
@@ -95,16 +95,16 @@ def test_it_does_not_issue_for_other_names(tmp_path, name):
 def test_files_are_reused_while_they_are_good(tmp_path):
     ca = make_ca(tmp_path)
     assert make_ca(tmp_path).certificate == ca.certificate
-    before = leaf_identity(ca, tmp_path).fingerprint
-    assert leaf_identity(ca, tmp_path, "127.0.0.1", "::1", "localhost").fingerprint == before
+    before = leaf_identity(ca, tmp_path).fingerprints
+    assert leaf_identity(ca, tmp_path, "127.0.0.1", "::1", "localhost").fingerprints == before
 
 
 def test_a_leaf_is_issued_again_in_its_last_week(tmp_path):
     ca = make_ca(tmp_path)
     start = now().timestamp()
-    issued = leaf_identity(ca, tmp_path, "localhost").leaf
+    issued = leaf_identity(ca, tmp_path, "localhost").credentials[0].leaf
     issue_leaf(ca, tmp_path, ["localhost"], now=start + 82 * DAY)
-    assert leaf_identity(ca, tmp_path, "localhost").leaf == issued
+    assert leaf_identity(ca, tmp_path, "localhost").credentials[0].leaf == issued
     issue_leaf(ca, tmp_path, ["localhost"], now=start + 84 * DAY)
     later = x509.load_pem_x509_certificate((tmp_path / "fullchain.pem").read_bytes())
     assert later != issued
@@ -112,9 +112,9 @@ def test_a_leaf_is_issued_again_in_its_last_week(tmp_path):
 
 def test_a_leaf_is_issued_again_for_other_names_or_by_another_authority(tmp_path):
     ca = make_ca(tmp_path / "ca")
-    first = leaf_identity(ca, tmp_path, "localhost").fingerprint
-    second = leaf_identity(ca, tmp_path, "a.localhost").fingerprint
-    third = leaf_identity(make_ca(tmp_path / "other"), tmp_path, "a.localhost").fingerprint
+    first = leaf_identity(ca, tmp_path, "localhost").fingerprints
+    second = leaf_identity(ca, tmp_path, "a.localhost").fingerprints
+    third = leaf_identity(make_ca(tmp_path / "other"), tmp_path, "a.localhost").fingerprints
     assert len({first, second, third}) == 3
 
 

@@ -29,7 +29,7 @@ SIZES = [1, 100, RECORD_BYTES - 1, RECORD_BYTES, RECORD_BYTES + 1, DRAIN_BYTES, 
 @pytest.fixture(scope="module")
 def front(tmp_path_factory) -> FrontContext:
     leaf = LocalCa(tmp_path_factory.mktemp("ca")).issue("localhost")
-    return FrontContext([load_identity(leaf.chain_path, leaf.key_path)])
+    return FrontContext([load_identity([leaf.files])])
 
 
 @pytest.fixture

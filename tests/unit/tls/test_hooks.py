@@ -5,24 +5,30 @@ import pytest
 from OpenSSL import SSL
 
 from edgeproxy.errors import CertificateError
+from edgeproxy.tls.credential import Credential
 from edgeproxy.tls.hooks import (
     MISSING_EXTENSION,
     UNRECOGNIZED_NAME,
     _lib,
+    certificate_address,
+    is_resumed,
     on_protocols,
     on_server_name,
+    on_status_request,
     set_groups,
+    set_session_id_context,
+    set_signature_algorithms,
 )
-from edgeproxy.tls.parameters import TlsParameters, hardened_context, use_material
+from edgeproxy.tls.parameters import TlsParameters, hardened_context, use_credentials
 from tests.support.ca import LocalCa
-from tests.support.handshake import connected
+from tests.support.handshake import client_context, connected, read_tickets
 
 
 @pytest.fixture
 def context(tmp_path):
     leaf = LocalCa(tmp_path).issue("a.test")
     made = hardened_context(TlsParameters())
-    use_material(made, leaf.chain, leaf.key)
+    use_credentials(made, [Credential(leaf.chain, leaf.key)])
     return made
 
 
@@ -39,6 +45,14 @@ def test_contract_with_the_pinned_pyopenssl():
         "SSL_CTX_set_tlsext_servername_callback",
         "SSL_CTX_set_alpn_select_cb",
         "SSL_TLSEXT_ERR_ALERT_FATAL",
+        "SSL_TLSEXT_ERR_NOACK",
+        "SSL_CTX_set1_sigalgs_list",
+        "SSL_CTX_set_session_id_context",
+        "SSL_CTX_set_tlsext_status_cb",
+        "SSL_set_tlsext_status_ocsp_resp",
+        "SSL_get_certificate",
+        "SSL_session_reused",
+        "OPENSSL_malloc",
     ):
         assert hasattr(_lib, name)
     assert hasattr(SSL.Connection, "_reverse_mapping")
@@ -47,6 +61,71 @@ def test_contract_with_the_pinned_pyopenssl():
 def test_groups_that_do_not_exist(context):
     with pytest.raises(CertificateError, match="unknown key exchange group among X25519, P-1"):
         set_groups(context, ["X25519", "P-1"])
+
+
+def test_signature_algorithms_that_do_not_exist(context):
+    with pytest.raises(CertificateError, match="unknown signature algorithm among rsa_md2"):
+        set_signature_algorithms(context, ["rsa_md2"])
+
+
+def test_signature_algorithms_decide_what_can_be_signed(context):
+    set_signature_algorithms(context, ["rsa_pss_rsae_sha256"])
+    with pytest.raises(SSL.Error):
+        connected(server(context))
+
+
+def test_certificates_lie_still(context):
+    addresses = set()
+    for _ in range(3):
+        here = server(context)
+        connected(here)
+        addresses.add(certificate_address(here))
+    assert len(addresses) == 1
+
+
+def resumes(context, client):
+    """Tell whether a new connection resumes the client's session."""
+    here = server(context)
+    again = connected(here, context=client.get_context(), session=client.get_session())
+    assert is_resumed(here) is is_resumed(again)
+    return is_resumed(here)
+
+
+def test_a_new_session_id_context_ends_old_sessions(context):
+    here, of_client = server(context), client_context()
+    client = connected(here, context=of_client)
+    read_tickets(client, here)
+    assert not is_resumed(here)
+    assert resumes(context, client)
+    set_session_id_context(context, b"another")
+    assert not resumes(context, client)
+
+
+def test_a_staple_is_asked_for_on_behalf_of_clients_that_want_one(context):
+    asked = []
+    keep = on_status_request(context, asked.append)
+    one, other = server(context), server(context)
+    connected(one, wants_staple=True, context=with_callback())
+    connected(other)
+    assert asked == [one]
+    del keep
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_staple_that_fails_is_none(context):
+    def fails(_connection):
+        raise RuntimeError("a defect")
+
+    keep = on_status_request(context, fails)
+    connected(server(context), wants_staple=True, context=with_callback())
+    connected(server(context))
+    del keep
+
+
+def with_callback():
+    context = client_context()
+    context.set_ocsp_client_callback(lambda _connection, _der, _data: True)
+    return context
 
 
 def test_the_chooser_hears_the_name_once_per_handshake(context):

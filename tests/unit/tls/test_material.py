@@ -4,19 +4,22 @@ from datetime import timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from edgeproxy.errors import CertificateError
 from edgeproxy.tls.material import (
     check_chain,
+    check_permissions,
+    check_strength,
     check_validity,
+    is_issued_by,
     read_chain,
     read_key,
     subject_names,
 )
 from tests.support.ca import LocalCa, certificate_pem, key_pem, new_key, now
-from tests.support.privileges import without_privileges
 
 
 @pytest.fixture
@@ -35,29 +38,6 @@ def test_what_was_written_is_read(ca, kind):
     assert read_chain(leaf.chain_path) == leaf.chain
     assert len(leaf.chain) == 2
     assert read_key(leaf.key_path).public_key() == leaf.certificate.public_key()
-
-
-@pytest.mark.parametrize("read", [read_chain, read_key])
-def test_files_that_cannot_be_read(tmp_path, read):
-    with pytest.raises(CertificateError, match=r"absent\.pem: no such file"):
-        read(tmp_path / "absent.pem")
-    with pytest.raises(CertificateError, match="a directory, not a file"):
-        read(tmp_path)
-    with pytest.raises(CertificateError, match="cannot be read"):
-        read(tmp_path / ("x" * 300))
-    large = tmp_path / "large.pem"
-    large.write_bytes(bytes(300_000))
-    with pytest.raises(CertificateError, match=r"large\.pem: larger than any"):
-        read(large)
-
-
-def test_files_without_permission(leaf):
-    leaf.key_path.chmod(0)
-    with (
-        without_privileges(),
-        pytest.raises(CertificateError, match=r"key\.pem: not readable by this user"),
-    ):
-        read_key(leaf.key_path)
 
 
 @pytest.mark.parametrize("damage", [b"", b"hello", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
@@ -131,16 +111,66 @@ def test_the_order_of_the_chain(ca):
         check_chain(leaf.chain[::-1], leaf.chain_path)
 
 
-class Sha1Signed:
+_SHA1 = hashes.SHA1()
+
+
+class Stub:
     """What OpenSSL no longer lets a test create."""
 
-    signature_hash_algorithm = hashes.SHA1()
-    subject = x509.Name([])
+    def __init__(self, subject="CN=leaf", issuer="CN=root", *, broken=_SHA1, key=None):
+        self.subject = x509.Name.from_rfc4514_string(subject)
+        self.issuer = x509.Name.from_rfc4514_string(issuer)
+        self.signature_hash_algorithm = broken
+        self._key = key or new_key()
+
+    def public_key(self):
+        return self._key.public_key()
 
 
-def test_a_leaf_with_a_broken_signature_hash(tmp_path):
+@pytest.mark.parametrize("broken", [hashes.SHA1(), hashes.MD5()])
+def test_a_broken_signature_hash_anywhere_below_the_root(tmp_path, leaf, broken):
+    path = tmp_path / "a.pem"
+    check_strength(leaf.chain, path)
+    with pytest.raises(CertificateError, match=r"a\.pem: certificate 'CN=leaf' .*broken hash"):
+        check_strength((Stub(broken=broken),), path)
+    with pytest.raises(CertificateError, match="certificate 'CN=middle' is signed with a broken"):
+        check_strength((leaf.certificate, Stub("CN=middle", broken=broken)), path)
+    check_strength((leaf.certificate, Stub("CN=root", broken=broken)), path)
     with pytest.raises(CertificateError, match="broken hash"):
-        check_chain((Sha1Signed(),), tmp_path / "a.pem")
+        check_strength((Stub("CN=root", broken=broken),), path)
+
+
+def test_a_weak_key_anywhere_in_the_chain(tmp_path, leaf):
+    weak = Stub("CN=middle", broken=hashes.SHA256(), key=new_key("weak-rsa"))
+    with pytest.raises(CertificateError, match="'CN=middle' has a weak key, RSA with 1024 bits"):
+        check_strength((leaf.certificate, weak), tmp_path / "a.pem")
+
+
+def test_an_unknown_signature_is_not_ours_to_judge(tmp_path):
+    class Unknown(Stub):
+        @property
+        def signature_hash_algorithm(self):
+            raise UnsupportedAlgorithm("?")
+
+        @signature_hash_algorithm.setter
+        def signature_hash_algorithm(self, value):
+            pass
+
+    check_strength((Unknown(),), tmp_path / "a.pem")
+
+
+def test_who_issued_a_certificate(ca, leaf, tmp_path):
+    assert is_issued_by(leaf.certificate, ca.certificate)
+    assert not is_issued_by(leaf.certificate, leaf.certificate)
+    assert not is_issued_by(leaf.certificate, LocalCa(tmp_path / "x").certificate)
+
+
+def test_permissions_of_a_key(tmp_path):
+    assert check_permissions(0o600, tmp_path) == ""
+    assert check_permissions(0o440, tmp_path) == ""
+    assert "everybody on this machine may read it (mode 0644)" in check_permissions(0o644, tmp_path)
+    with pytest.raises(CertificateError, match=r"may write it \(mode 0660\)"):
+        check_permissions(0o660, tmp_path)
 
 
 def test_names_of_a_leaf(ca, leaf):
