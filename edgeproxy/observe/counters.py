@@ -6,9 +6,15 @@ status, so the number of slots is bounded whatever clients send.
 """
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import TypeVar
+
+Words = TypeVar("Words", bound=tuple[str, ...])
 
 # site, rule, outcome, protocol, status
 Exchange = tuple[str, str, str, str, int]
+# outcome, resumption, group, key
+Handshake = tuple[str, str, str, str]
 
 
 class Counters:
@@ -18,6 +24,8 @@ class Counters:
         "access_log_lines_dropped",
         "body_bytes",
         "broken_exchanges",
+        "certificate_loads",
+        "certificate_swaps",
         "coalesced",
         "coding_failures",
         "codings",
@@ -25,7 +33,9 @@ class Counters:
         "discarded_fills",
         "exchanges",
         "fills_refused",
+        "handshakes",
         "hits_for_miss",
+        "ocsp_fetches",
         "origin_errors",
         "origin_requests",
         "refusals",
@@ -48,12 +58,27 @@ class Counters:
         self.discarded_fills: Counter[str] = Counter()
         self.fills_refused = 0
         self.access_log_lines_dropped = 0
+        self.handshakes: Counter[Handshake] = Counter()
+        self.ocsp_fetches: Counter[tuple[str, str]] = Counter()  # identity, result
+        self.certificate_loads: Counter[tuple[str, str]] = Counter()  # identity, result
+        self.certificate_swaps: Counter[str] = Counter()  # identity
 
     def exchange(self, exchange: Exchange, body_bytes: int) -> None:
         """Count one answered request."""
         exchanges = self.exchanges
         exchanges[exchange] = exchanges.get(exchange, 0) + 1
         self.body_bytes += body_bytes
+
+    def copy(self) -> "Counters":
+        """Return the counts as they are now, for another thread to read.
+
+        Costs a dictionary's copy per kind of count: some microseconds per thousand slots.
+        """
+        copied = Counters()
+        for name in self.__slots__:
+            value = getattr(self, name)
+            setattr(copied, name, value if isinstance(value, int) else value.copy())
+        return copied
 
     def requests_by(self, label: str) -> dict[str, int]:
         """Sum the exchanges by `site`, `rule`, `outcome`, `protocol` or `status_class`."""
@@ -84,7 +109,16 @@ class Counters:
             "discarded_fills": dict(self.discarded_fills),
             "fills_refused": self.fills_refused,
             "access_log_lines_dropped": self.access_log_lines_dropped,
+            "handshakes": _joined(self.handshakes),
+            "ocsp_fetches": _joined(self.ocsp_fetches),
+            "certificate_loads": _joined(self.certificate_loads),
+            "certificate_swaps": dict(self.certificate_swaps),
         }
+
+
+def _joined(counts: Mapping[Words, int]) -> dict[str, int]:
+    """Make keys of texts one text, which JSON can have as a name."""
+    return {" ".join(key): count for key, count in counts.items()}
 
 
 def _label_of(exchange: Exchange, label: str) -> str:

@@ -42,3 +42,23 @@ def test_a_snapshot_does_not_move() -> None:
     before = counters.snapshot()
     counters.refusals["host"] += 1
     assert before["refusals"] == {}
+
+
+def test_a_copy_has_the_same_counts_and_is_its_own() -> None:
+    counters = Counters()
+    counters.exchange(("a", "", "hit", "HTTP/2", 200), 7)
+    counters.handshakes["ok", "full", "X25519", "rsa"] += 1
+    copied = counters.copy()
+    assert copied.snapshot() == counters.snapshot()
+    counters.exchange(("a", "", "hit", "HTTP/2", 200), 7)
+    counters.handshakes["ok", "full", "X25519", "rsa"] += 1
+    counters.coalesced += 1
+    assert (copied.body_bytes, copied.coalesced, copied.handshakes.total()) == (7, 0, 1)
+
+
+def test_counts_by_several_words_can_be_json() -> None:
+    counters = Counters()
+    counters.ocsp_fetches["www.example", "good"] += 2
+    snapshot = json.loads(json.dumps(counters.snapshot()))
+    assert snapshot["ocsp_fetches"] == {"www.example good": 2}
+    assert snapshot["handshakes"] == {}
