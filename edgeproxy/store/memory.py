@@ -44,15 +44,18 @@ class _Recency(LRUCache[bytes, _Variants]):
     def __init__(self, bytes_max: int) -> None:
         super().__init__(bytes_max, getsizeof=lambda variants: variants.weight)
         self.index: dict[bytes, _Variants] = {}
+        self.objects = 0  # counted along, since whoever asks may ask often and must not walk
         self.evictions = 0
 
     def __setitem__(self, key: bytes, value: _Variants) -> None:
         super().__setitem__(key, value)
+        before = self.index.get(key)
+        self.objects += len(value.responses) - (0 if before is None else len(before.responses))
         self.index[key] = value
 
     def __delitem__(self, key: bytes) -> None:
         super().__delitem__(key)
-        del self.index[key]
+        self.objects -= len(self.index.pop(key).responses)
 
     def popitem(self) -> tuple[bytes, _Variants]:
         """Make room."""
@@ -76,9 +79,14 @@ class MemoryStore:
         return int(self._recency.currsize)
 
     @property
+    def bytes_max(self) -> int:
+        """What the weight of everything kept never exceeds."""
+        return self._bytes_max
+
+    @property
     def objects(self) -> int:
         """How many stored responses are kept, each variant counted."""
-        return sum(len(variants.responses) for variants in self._index.values())
+        return self._recency.objects
 
     @property
     def evictions(self) -> int:

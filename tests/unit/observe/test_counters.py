@@ -44,10 +44,21 @@ def test_a_snapshot_does_not_move() -> None:
     assert before["refusals"] == {}
 
 
-def test_handshakes_are_counted_by_what_they_came_to() -> None:
+def test_a_copy_has_the_same_counts_and_is_its_own() -> None:
     counters = Counters()
-    for _ in range(2):
-        counters.handshake(("completed", "full", "X25519", "ecdsa"))
-    counters.handshake(("timeout", "", "", ""))
-    assert counters.handshakes["completed", "full", "X25519", "ecdsa"] == 2
-    assert counters.snapshot()["handshakes"] == {"completed full X25519 ecdsa": 2, "timeout": 1}
+    counters.exchange(("a", "", "hit", "HTTP/2", 200), 7)
+    counters.handshakes["ok", "full", "X25519", "rsa"] += 1
+    copied = counters.copy()
+    assert copied.snapshot() == counters.snapshot()
+    counters.exchange(("a", "", "hit", "HTTP/2", 200), 7)
+    counters.handshakes["ok", "full", "X25519", "rsa"] += 1
+    counters.coalesced += 1
+    assert (copied.body_bytes, copied.coalesced, copied.handshakes.total()) == (7, 0, 1)
+
+
+def test_counts_by_several_words_can_be_json() -> None:
+    counters = Counters()
+    counters.ocsp_fetches["www.example", "good"] += 2
+    snapshot = json.loads(json.dumps(counters.snapshot()))
+    assert snapshot["ocsp_fetches"] == {"www.example good": 2}
+    assert snapshot["handshakes"] == {}

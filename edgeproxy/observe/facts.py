@@ -1,0 +1,46 @@
+"""What is true at one moment, for whoever shows it: sizes, open connections, certificates.
+
+Counts are `counters`'; these are values that go up and down, read from where they live when
+somebody asks. Plain data: it reads nothing itself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """One certificate that new connections may get, and what is stapled to it.
+
+    Times are seconds since the epoch; those of the staple are None where there is none.
+    `is_withheld`: its identity is known, but must not be served now.
+    """
+
+    identity: str
+    key: str
+    not_before: float
+    not_after: float
+    staple_this_update: float | None = None
+    staple_next_update: float | None = None
+    is_withheld: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TierFacts:
+    """How full a tier of the cache is, in stored responses and octets."""
+
+    objects: int
+    bytes: int
+    bytes_max: int
+    evictions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A point of presence at one moment; `refusals` are those of connections, by limit."""
+
+    is_draining: bool = False
+    connections: Mapping[str, int] = field(default_factory=dict)
+    refusals: Mapping[str, int] = field(default_factory=dict)
+    tiers: Mapping[str, TierFacts] = field(default_factory=dict)
+    certificates: tuple[CertificateFacts, ...] = ()
