@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 # Before a certificate is used for the first time a responder has so long: it is asked again later.
 FIRST_STAPLE_SECONDS: Final = 10.0
+# Behind a look that failed, so that a fault that stays costs nothing.
+_PAUSE_SECONDS: Final = 1.0
 # When to say that a certificate is about to expire. ACME clients renew at 30 days.
 _WARN_DAYS: Final = (14, 7, 3, 1, 0)
 
@@ -152,14 +154,24 @@ class Keeper:
 
     async def _watch(self) -> None:
         while True:
+            woken = asyncio.get_running_loop().create_task(self._watcher.woken())
             try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._watcher.woken())
-                    await asyncio.sleep(0)  # it listens now: what changes from here on wakes it
-                    await self.reload()
-            except* Exception:  # the watch is for the life of the process
-                log.exception("looking for new certificates failed")
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(0)  # it listens now: what changes from here on wakes it
+                is_well = await self._look_at_all()
+                await (woken if is_well else asyncio.sleep(_PAUSE_SECONDS))
+            finally:
+                # Not a TaskGroup: in 3.11 it loses a cancellation that meets an exception.
+                woken.cancel()
+                await asyncio.wait({woken})
+
+    async def _look_at_all(self) -> bool:
+        """Look at all files; the watch is for the life of the process, whatever happens."""
+        try:
+            await self.reload()
+        except Exception:
+            log.exception("looking for new certificates failed")
+            return False
+        return True
 
     def _folders(self) -> set[Path]:
         """Return where renewals are seen: a link's own folder, and the one that it leads to."""
