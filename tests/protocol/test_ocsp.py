@@ -7,6 +7,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from OpenSSL import SSL
@@ -117,6 +118,24 @@ def test_openssl_and_we_mean_the_same_by_revoked_and_unknown(ca, leaf, openssl, 
     result = judged(openssl.answer(known.certificate, request, status=status), leaf, ca)
     assert isinstance(result, Refused)
     assert result.reason is expected
+
+
+def test_a_signer_that_was_appointed_with_sha_1_is_refused(ca, leaf, tmp_path):
+    key = new_key()
+    for name, data in (
+        ("key", key_pem(key)),
+        ("ca.key", key_pem(ca.key)),
+        ("extensions", b"extendedKeyUsage = OCSPSigning\n"),
+    ):
+        (tmp_path / name).write_bytes(data)
+    at = {name: str(tmp_path / name) for name in ("key", "ca.key", "extensions", "csr", "pem")}
+    run("openssl", "req", "-new", "-key", at["key"], "-subj", "/CN=old", "-out", at["csr"])
+    authority = ("-CA", str(ca.path), "-CAkey", at["ca.key"], "-extfile", at["extensions"])
+    run("openssl", "x509", "-req", "-sha1", "-in", at["csr"], *authority, "-out", at["pem"])
+    signer = x509.load_pem_x509_certificate((tmp_path / "pem").read_bytes())
+    result = judged(OcspAnswers(ca, (signer, key)).about(leaf.certificate), leaf, ca)
+    assert isinstance(result, Refused)
+    assert result.reason is Refusal.WEAK_SIGNATURE
 
 
 SIGNERS = {
