@@ -187,8 +187,10 @@ class Stapler:
         return refresh_at(staple, staple.this_update, self._random()) <= self._clock.now()
 
     def _due(self) -> float:
-        at = self.progress.next_attempt
-        return self._clock.now() if at is None else at
+        now, last, at = self._clock.now(), self.progress.last_attempt, self.progress.next_attempt
+        if at is None or (last is not None and last > now + _SLEEP_SECONDS_MAX):
+            return now  # the clock has been set back: what was planned is far away
+        return at
 
     def _pause(self) -> float:
         until = self._due()

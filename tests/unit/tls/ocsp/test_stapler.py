@@ -336,6 +336,16 @@ async def test_without_obtaining_first_the_responder_is_asked_at_once(at):
     assert [published for _, published in bench.published] == [staple]
 
 
+async def test_a_clock_that_is_set_back_does_not_put_the_next_attempt_off(at):
+    bench = at(REFUSED)
+    bench.clock.advance(365 * DAY)
+    await bench.stapler.obtain(5.0)
+    bench.clock.advance(-365 * DAY)
+    await bench.run(None, until=bench.clock.now() + 90)
+    assert len(bench.script.asked) == 2
+    assert bench.progress.next_attempt < bench.clock.now() + HOUR
+
+
 async def test_it_ends_when_it_is_cancelled(at):
     bench = at(REFUSED)
     bench.script.gate = Barrier()
