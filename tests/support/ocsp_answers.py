@@ -4,14 +4,14 @@ answers = OcspAnswers(ca, ca.ocsp_signer())
 der = answers.about(leaf.certificate, mode="revoked")
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Literal, get_args
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
@@ -35,7 +35,6 @@ AnswerMode = Literal[
     "signer_without_usage",
     "expired_signer",
     "bad_signature",
-    "weak_signature",
     "expired",
     "future",
     "no_next_update",
@@ -67,7 +66,6 @@ class OcspAnswers:
     age: timedelta = timedelta(hours=1)
     by_name: bool = True
     moment: datetime | None = None  # when it is, for the responder; by default now
-    hash_algorithm: hashes.HashAlgorithm = field(default_factory=hashes.SHA256)
 
     def about(
         self,
@@ -116,12 +114,7 @@ class OcspAnswers:
         builder = builder.responder_id(encoding, certificate)
         if certificate is not self.ca.certificate:
             builder = builder.certificates([certificate])
-        return builder.sign(key, self._hash(key, mode))
-
-    def _hash(self, key: PrivateKey, mode: AnswerMode) -> hashes.HashAlgorithm | None:
-        if isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey):
-            return None
-        return hashes.SHA1() if mode == "weak_signature" else self.hash_algorithm
+        return builder.sign(key, _hash(key))
 
     def _signer(self, mode: AnswerMode) -> Signer:
         if mode == "wrong_signer":
@@ -153,6 +146,10 @@ class OcspAnswers:
     @cached_property
     def _expired_signer(self) -> Signer:
         return self.ca.ocsp_signer(days=-1)
+
+
+def _hash(key: PrivateKey) -> hashes.HashAlgorithm | None:
+    return None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
 
 
 def _with_broken_signature(der: bytes, response: ocsp.OCSPResponse) -> bytes:

@@ -90,7 +90,7 @@ class Responder:
         return answer if isinstance(answer, Refused) else verify(answer, leaf, issuer, now)
 
     async def _exchange(self, request: HttpRequest) -> tuple[int, bytes | Refused]:
-        fields = {"Accept": "application/ocsp-response"}
+        fields = {"Accept": "application/ocsp-response", "User-Agent": "edgeproxy"}
         if request.content:
             fields["Content-Type"] = "application/ocsp-request"
         async with self._open_session().request(
@@ -111,7 +111,7 @@ class Responder:
                     total=self._total_timeout_seconds, sock_connect=self._connect_timeout_seconds
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=("Accept-Encoding", "User-Agent"),
+                skip_auto_headers=("Accept-Encoding",),
                 auto_decompress=False,
                 trust_env=False,
                 read_bufsize=_PIECE_BYTES,

@@ -52,7 +52,9 @@ class Shelf:
     def save(self, leaf: x509.Certificate, staple: Staple) -> None:
         """Keep the staple for the next start, in place of an older one."""
         try:
-            self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            if not self._folder.is_dir():
+                self._folder.mkdir(parents=True)
+                self._folder.chmod(0o755)  # whatever the umask: staples are public
             _write(self._path(leaf), staple.der)
         except OSError as error:
             self._complain("written", error)
@@ -114,7 +116,7 @@ def _write(path: Path, data: bytes) -> None:
         with os.fdopen(os.open(temporary, flags, 0o644), "wb") as file:
             file.write(data)
             file.flush()
-            os.fchmod(file.fileno(), 0o644)  # whatever the umask: a staple is public
+            os.fchmod(file.fileno(), 0o644)
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:

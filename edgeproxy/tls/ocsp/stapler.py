@@ -104,7 +104,7 @@ class Stapler:
                 self._shelf.load, self._leaf, issuer, self._clock.now()
             )
         if self._staple is None or self._is_to_be_renewed(self._staple):
-            await self._attempt(issuer, deadline_seconds)
+            await self._store(await self._ask(issuer, deadline_seconds))
         else:
             self._plan()
         return self._staple
@@ -130,14 +130,15 @@ class Stapler:
         while True:
             await self._sleep(self._pause())
             self._expire()
-            if self._due() <= self._clock.now():
-                await self._attempt(issuer, _FETCH_SECONDS_MAX)
+            is_due = self._due() <= self._clock.now()
+            result = await self._ask(issuer, _FETCH_SECONDS_MAX) if is_due else None
             self._warn_of_the_end()
             if self._staple is not published:
                 published = self._staple
                 publish(published)
+            await self._store(result)  # last: a disk that hangs must not hold anything back
 
-    async def _attempt(self, issuer: x509.Certificate, deadline_seconds: float) -> None:
+    async def _ask(self, issuer: x509.Certificate, deadline_seconds: float) -> Staple | Refused:
         began = self._clock.now()
         try:
             async with asyncio.timeout(deadline_seconds):
@@ -147,13 +148,16 @@ class Stapler:
         if isinstance(result, Staple) and result.this_update <= self._revoked_at:
             # a cache that has not heard of it yet; a hold that is released is newer
             result = Refused(Refusal.REVOKED, "as was said before an older response came")
-        before = self._staple
         self._settle(result, began)
-        if self._shelf is None:
+        return result
+
+    async def _store(self, result: Staple | Refused | None) -> None:
+        if self._shelf is None or result is None:
             return
-        if self._staple is not None and self._staple is not before:
-            await asyncio.to_thread(self._shelf.save, self._leaf, self._staple)
-        elif isinstance(result, Refused) and result.reason is Refusal.REVOKED:
+        if isinstance(result, Staple):
+            if result is self._staple:  # not an older one
+                await asyncio.to_thread(self._shelf.save, self._leaf, result)
+        elif result.reason is Refusal.REVOKED:
             await asyncio.to_thread(self._shelf.discard, self._leaf)
 
     def _settle(self, result: Staple | Refused, began: float) -> None:
@@ -183,8 +187,10 @@ class Stapler:
         return refresh_at(staple, staple.this_update, self._random()) <= self._clock.now()
 
     def _due(self) -> float:
-        at = self.progress.next_attempt
-        return self._clock.now() if at is None else at
+        now, last, at = self._clock.now(), self.progress.last_attempt, self.progress.next_attempt
+        if at is None or (last is not None and last > now + _SLEEP_SECONDS_MAX):
+            return now  # the clock has been set back: what was planned is far away
+        return at
 
     def _pause(self) -> float:
         until = self._due()

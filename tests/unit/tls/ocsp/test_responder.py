@@ -169,13 +169,14 @@ async def test_without_a_url_nobody_is_asked(ca, responder):
     assert refused == Refused(Refusal.NO_RESPONDER)
 
 
-async def test_the_request_says_nothing_about_us(
+async def test_the_request_says_little_and_goes_through_no_proxy(
     ca, leaf, server, responder, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1/")
     await responder.fetch(leaf, ca.certificate, NOW)
     names = [line.split(b":")[0].lower() for line in server.heads[0].split(b"\r\n")[1:] if line]
-    assert sorted(names) == [b"accept", b"connection", b"host"]
+    assert b"User-Agent: edgeproxy\r\n" in server.heads[0]
+    assert sorted(names) == [b"accept", b"connection", b"host", b"user-agent"]
 
 
 async def test_what_is_left_unread_is_no_leak(ca, leaf, server, responder):

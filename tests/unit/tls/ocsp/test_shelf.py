@@ -75,6 +75,7 @@ def test_a_file_is_named_by_its_leaf_and_readable_by_all(leaf, staple, shelf, fo
     path = only_file(folder)
     assert path.name == f"{leaf.fingerprint(leaf.signature_hash_algorithm).hex()}.der"
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
 
 
 def test_a_newer_staple_takes_the_place_of_an_older_one(ca, leaf, staple, shelf, folder):

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from edgeproxy.clock import SystemClock
 from edgeproxy.tls.ocsp.refusal import Refusal, Refused
+from edgeproxy.tls.ocsp.responder import Responder
 from edgeproxy.tls.ocsp.shelf import Shelf
 from edgeproxy.tls.ocsp.staple import Staple
 from edgeproxy.tls.ocsp.stapler import Stapler
@@ -12,6 +14,7 @@ from tests.support.barrier import Barrier
 from tests.support.ca import LocalCa
 from tests.support.clock import ManualClock
 from tests.support.ocsp_answers import OcspAnswers
+from tests.support.ocsp_responder import OcspResponder
 
 URL = "http://ocsp.test/"
 HOUR, DAY = 3600.0, 86_400.0
@@ -168,6 +171,32 @@ async def test_what_was_obtained_is_there_after_a_restart(ca, leaf, tmp_path):
     assert again.der == script_staple
 
 
+async def test_over_real_sockets_a_restart_needs_no_responder(ca, tmp_path):
+    shelf, network, results = Shelf(tmp_path / "ocsp"), Responder(), []
+
+    def stapler(leaf):
+        return Stapler(
+            "widgets",
+            leaf,
+            ca.certificate,
+            responder=network,
+            shelf=shelf,
+            clock=SystemClock(),
+            random=lambda: 0.5,
+            on_result=results.append,
+        )
+
+    async with OcspResponder(OcspAnswers(ca, ca.ocsp_signer())) as server:
+        leaf = ca.issue("a.test", ocsp_url=server.url).certificate
+        staple = await stapler(leaf).obtain(10.0)
+    assert staple is not None
+    assert await stapler(leaf).obtain(10.0) == staple
+    assert len(server.requests) == 1
+    assert await stapler(ca.issue("b.test", ocsp_url=server.url).certificate).obtain(10.0) is None
+    assert results == ["good", "unreachable"]
+    await network.aclose()
+
+
 async def test_a_leaf_without_a_responder_is_left_alone_in_silence(ca, caplog):
     bench = Bench(ca.issue("a.test").certificate, ca.certificate, REFUSED)
     assert await bench.stapler.obtain(5.0) is None
@@ -305,6 +334,16 @@ async def test_without_obtaining_first_the_responder_is_asked_at_once(at):
     bench.script.answers = [staple := bench.good()]
     await bench.run(None, until=bench.clock.now() + 1)
     assert [published for _, published in bench.published] == [staple]
+
+
+async def test_a_clock_that_is_set_back_does_not_put_the_next_attempt_off(at):
+    bench = at(REFUSED)
+    bench.clock.advance(365 * DAY)
+    await bench.stapler.obtain(5.0)
+    bench.clock.advance(-365 * DAY)
+    await bench.run(None, until=bench.clock.now() + 90)
+    assert len(bench.script.asked) == 2
+    assert bench.progress.next_attempt < bench.clock.now() + HOUR
 
 
 async def test_it_ends_when_it_is_cancelled(at):

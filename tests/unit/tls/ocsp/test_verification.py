@@ -108,6 +108,12 @@ def test_a_signer_that_the_root_appointed_does_not_speak_for_the_intermediate(ca
     assert reason(verify(der, leaf, below.certificate, NOW)) is Refusal.WRONG_SIGNER
 
 
+def test_an_authority_below_the_issuer_is_not_appointed_by_that_alone(ca, leaf):
+    below = ca.intermediate("another intermediate")
+    der = OcspAnswers(ca, (below.certificate, below.key)).about(leaf)
+    assert reason(verify(der, leaf, ca.certificate, NOW)) is Refusal.WRONG_SIGNER
+
+
 def test_the_leaf_itself_may_not_sign(ca):
     leaf = ca.issue("c.test")
     der = OcspAnswers(ca, (leaf.certificate, leaf.key)).about(leaf.certificate)
