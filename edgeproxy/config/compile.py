@@ -5,6 +5,7 @@ reads it. Nothing is checked again here and nothing is opened.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from edgeproxy.cache.policy import CachePolicy
@@ -15,6 +16,7 @@ from edgeproxy.edge.sites import CorsPolicy, Rule, Site, Sites
 from edgeproxy.http.upstream import Upstream
 from edgeproxy.observe.access_log import AccessLogSettings
 from edgeproxy.origin.settings import OriginSettings
+from edgeproxy.tls.parameters import TlsParameters
 from edgeproxy.wire.limits import Limits
 
 T = TypeVar("T")
@@ -64,6 +66,28 @@ def https_addresses(config: Config) -> list[tuple[str, int]]:
 def redirect_addresses(config: Config) -> list[tuple[str, int]]:
     """Return the addresses for plain HTTP."""
     return [(address.host, address.port) for address in config.listen.http_redirect or ()]
+
+
+def metrics_addresses(config: Config) -> list[tuple[str, int]]:
+    """Return the addresses where metrics are shown."""
+    return [(address.host, address.port) for address in config.listen.metrics or ()]
+
+
+def state_dir(config: Config, environ: Mapping[str, str]) -> Path:
+    """Return the folder for what outlives the process.
+
+    A service manager may name several folders in `STATE_DIRECTORY`, divided by colons; the first is
+    ours (systemd.exec(5)).
+    """
+    if config.pop.state_dir is not None:
+        return config.pop.state_dir
+    return Path(environ.get("STATE_DIRECTORY", "").partition(":")[0] or "/var/lib/edgeproxy")
+
+
+def tls_parameters(config: Config) -> TlsParameters:
+    """Return what every TLS context has in common."""
+    tls = config.tls
+    return TlsParameters(groups=tls.groups, ticket_lifetime_seconds=tls.ticket_lifetime)
 
 
 def access_log_settings(config: Config) -> AccessLogSettings:

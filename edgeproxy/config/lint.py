@@ -16,6 +16,7 @@ from edgeproxy.config.policies import KINDS, WITHOUT_EFFECT_ON_PASS, kind_of
 from edgeproxy.config.schema import Config, Host, Origin, PolicyOptions
 from edgeproxy.config.values import Address
 from edgeproxy.edge.patterns import PathPattern
+from edgeproxy.tls.parameters import is_supported
 
 
 class Finding(NamedTuple):
@@ -33,6 +34,7 @@ Names = Mapping[str, list[str]]
 def findings(config: Config, names: Names) -> Iterator[Finding]:
     """Yield everything that contradicts itself."""
     yield from _listeners(config)
+    yield from _groups(config)
     yield from _policies(config)
     for name, origin in config.origin.items():
         yield from _origin(name, origin, config)
@@ -44,11 +46,17 @@ def findings(config: Config, names: Names) -> Iterator[Finding]:
 
 def _listeners(config: Config) -> Iterator[Finding]:
     seen: set[Address] = set()
-    for key in ("https", "http_redirect"):
+    for key in ("https", "http_redirect", "metrics"):
         for address in getattr(config.listen, key) or ():
             if address.port and address in seen:
                 yield Finding(("listen", key), f"{address} is listened on twice")
             seen.add(address)
+
+
+def _groups(config: Config) -> Iterator[Finding]:
+    for index, group in enumerate(config.tls.groups):
+        if not is_supported(group):
+            yield Finding(("tls", "groups", index), f"this OpenSSL does not know {group}")
 
 
 def _policies(config: Config) -> Iterator[Finding]:
