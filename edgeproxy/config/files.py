@@ -60,7 +60,7 @@ def certificate_files(config: Config, index: int) -> tuple[LocatedFile, ...]:
 def findings(config: Config) -> Iterator[Finding]:
     """Yield every file that cannot be used."""
     certs_dir = config.tls.certs_dir
-    has_folder = certs_dir is None or certs_dir.is_dir()
+    has_folder = certs_dir is None or _may_be_folder(certs_dir)
     if not has_folder:
         yield Finding(("tls", "certs_dir"), f"there is no folder {certs_dir}")
     for index, host in enumerate(config.host):
@@ -90,10 +90,20 @@ def _pairs(host: Host, folder: Path | None) -> tuple[KeyPairFiles, ...]:
     return tuple(KeyPairFiles(each.chain, each.key, each.issuer) for each in host.cert or ())
 
 
+def _may_be_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except PermissionError:  # its files will be called unreadable
+        return True
+
+
 def _readable(path: Path, loc: Loc) -> Iterator[Finding]:
-    if not path.exists():
-        yield Finding(loc, f"there is no file {path}")
-    elif not path.is_file():
-        yield Finding(loc, f"{path} is not a file")
-    elif not os.access(path, os.R_OK):
+    try:
+        if not path.exists():
+            yield Finding(loc, f"there is no file {path}")
+        elif not path.is_file():
+            yield Finding(loc, f"{path} is not a file")
+        elif not os.access(path, os.R_OK):
+            yield Finding(loc, f"no permission to read {path}")
+    except PermissionError:  # of a folder on the way
         yield Finding(loc, f"no permission to read {path}")

@@ -1,10 +1,11 @@
 import os
 
 from edgeproxy.config.document import parse
-from edgeproxy.config.files import certificate_files, identity_sources
+from edgeproxy.config.files import certificate_files, findings, identity_sources
 from edgeproxy.config.load import judge
 from edgeproxy.tls.identity import IdentitySource, KeyPairFiles
 from tests.support.configs import HEAD, HOST, files, messages
+from tests.support.privileges import without_privileges
 
 BARE_HOST = '\n[[host]]\nname = "www.example"\norigin = "assets"\n'
 FOLDER = '\n[tls]\ncerts_dir = "certs"\n'
@@ -40,6 +41,20 @@ def test_a_file_that_we_may_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, _mode: path.name != "key.pem")
     assert found(tmp_path, HEAD + HOST) == [
         f"host.0.cert.key: no permission to read {tmp_path}/key.pem"
+    ]
+
+
+def test_a_folder_that_we_may_not_search(tmp_path):
+    certs(tmp_path, "fullchain.pem", "key.pem")
+    config = judge(parse(HEAD + FOLDER + BARE_HOST, file="x", base=tmp_path, environ={})).config
+    site = tmp_path / "certs" / "www.example"
+    tmp_path.chmod(0)
+    with without_privileges():
+        found = [message for _, message, _ in findings(config)]
+    tmp_path.chmod(0o700)
+    assert found == [
+        f"no permission to read {site}/fullchain.pem",
+        f"no permission to read {site}/key.pem",
     ]
 
 
