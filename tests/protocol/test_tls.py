@@ -99,6 +99,7 @@ def site_of(tls: str = ""):
 
 site = site_of()
 site_without_tickets = site_of('ticket_lifetime = "0s"')
+site_of_another_kind = site_of('no_sni = "default"\ngroups = ["P-384"]\nticket_lifetime = "5m"')
 
 
 def shown(output: str) -> tuple[x509.Certificate, ...]:
@@ -147,6 +148,18 @@ async def test_who_asks_for_nobody_here_is_told(site: Site, name, alert):
 async def test_groups_are_offered_and_counted(site: Site, group):
     await site.openssl("-groups", group, asks=site.request("a.test"))
     assert site.pop.counters.handshakes == {Handshake("completed", "full", group, "ecdsa"): 1}
+
+
+async def test_what_the_configuration_says_is_done(site_of_another_kind: Site):
+    site = site_of_another_kind
+    nameless = await site.openssl(name=None, asks=site.request("a.test"))
+    assert shown(nameless) == site.identity("a.test").credentials[0].chain
+    assert "ticket lifetime hint: 300 (seconds)" in nameless
+    assert "alert handshake failure" in await site.openssl("-groups", "P-256")
+    assert site.pop.counters.handshakes == {
+        Handshake("completed", "full", "P-384", "ecdsa"): 1,
+        Handshake("no_common_group"): 1,
+    }
 
 
 # --- stapling -------------------------------------------------------------------------------------
