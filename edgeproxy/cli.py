@@ -25,6 +25,7 @@ from edgeproxy.runtime.descriptors import occupy_standard
 
 if TYPE_CHECKING:
     from edgeproxy.config.load import Loaded
+    from edgeproxy.config.schema import Config
     from edgeproxy.tls.identity import Identity
 
 OK = 0
@@ -67,13 +68,8 @@ def serve(path: Path) -> None:
     """Run the edge until it is told to stop (SIGTERM, SIGINT)."""
 
     def run() -> int:
-        from edgeproxy.config.certificates import load_certificates
-        from edgeproxy.config.load import inspect
-
-        loaded = inspect(path)
-        # Loaded once more by the worker: here a fault still knows its line.
-        load_certificates(loaded.config, loaded.document.problem)
-        _show(loaded.warnings, "warning")
+        loaded, _, warnings = _inspect(path)  # certificates again by the worker: here are lines
+        _show(warnings, "warning")
         from edgeproxy.runtime.process import run as run_worker
 
         return run_worker(loaded.config)
@@ -88,22 +84,19 @@ def check(path: Path, as_json: bool) -> None:
     """Validate a configuration without listening: keys, references, files, certificates, rules."""
 
     def run() -> int:
-        from edgeproxy.config.certificates import load_certificates
-        from edgeproxy.config.load import inspect
-
         try:
-            loaded = inspect(path)
-            identities = load_certificates(loaded.config, loaded.document.problem)
+            loaded, identities, warnings = _inspect(path)
         except ConfigError as error:
             if not as_json:
                 raise
             _print_json({"ok": False, "problems": [_as_json(p) for p in error.problems]})
             return CONFIGURATION
+        summary = _summary(loaded.config, identities, warnings)
         if as_json:
-            _print_json(_summary(loaded, identities))
+            _print_json(summary)
         else:
-            _show(loaded.warnings, "warning")
-            _print_summary(_summary(loaded, identities))
+            _show(warnings, "warning")
+            _print_summary(summary)
         return OK
 
     sys.exit(guarded(run))
@@ -163,6 +156,17 @@ def guarded(run: Callable[[], int]) -> int:
         return INTERNAL
 
 
+def _inspect(path: Path) -> "tuple[Loaded, tuple[Identity, ...], tuple[Problem, ...]]":
+    """Load a configuration and its certificates, with all warnings."""
+    from edgeproxy.config.certificates import certificate_warnings, load_certificates
+    from edgeproxy.config.load import inspect
+
+    loaded = inspect(path)
+    identities = load_certificates(loaded.config, loaded.document.problem)
+    unwise = certificate_warnings(loaded.config, identities, loaded.document.problem)
+    return loaded, identities, (*loaded.warnings, *unwise)
+
+
 def _label(word: str) -> str:
     return click.style(f"{word}:", fg="red" if word == "error" else "yellow", bold=True)
 
@@ -183,8 +187,9 @@ def _as_json(problem: Problem) -> dict[str, object]:
     }
 
 
-def _summary(loaded: "Loaded", identities: "tuple[Identity, ...]") -> dict[str, Any]:
-    config = loaded.config
+def _summary(
+    config: "Config", identities: "tuple[Identity, ...]", warnings: tuple[Problem, ...]
+) -> dict[str, Any]:
     return {
         "ok": True,
         "pop": config.pop.name,
@@ -208,13 +213,19 @@ def _summary(loaded: "Loaded", identities: "tuple[Identity, ...]") -> dict[str, 
             {
                 "name": identity.name,
                 "names": list(identity.names),
-                "not_before": identity.not_before.isoformat(),
-                "not_after": identity.not_after.isoformat(),
-                "sha256": identity.fingerprint,
+                "credentials": [
+                    {
+                        "kind": credential.kind,
+                        "not_before": credential.not_before.isoformat(),
+                        "not_after": credential.not_after.isoformat(),
+                        "sha256": credential.fingerprint,
+                    }
+                    for credential in identity.credentials
+                ],
             }
             for identity in identities
         ],
-        "warnings": [_as_json(problem) for problem in loaded.warnings],
+        "warnings": [_as_json(problem) for problem in warnings],
     }
 
 
@@ -230,9 +241,11 @@ def _print_summary(summary: dict[str, Any]) -> None:
             f"    rule {rule['id']} ({rule['policy']}): {' '.join(rule['path'])}"
             for rule in host["rules"]
         ] or ["    no rules: a transparent shared cache"]
-    lines += [
-        f"  certificate {', '.join(certificate['names'])}: "
-        f"{certificate['not_before'][:10]} to {certificate['not_after'][:10]}"
-        for certificate in summary["certificates"]
-    ]
+    for certificate in summary["certificates"]:
+        lines.append(f"  certificate {', '.join(certificate['names'])}")
+        lines += [
+            f"    {credential['kind']:5} {credential['not_before'][:10]} to "
+            f"{credential['not_after'][:10]}, SHA-256 {credential['sha256']}"
+            for credential in certificate["credentials"]
+        ]
     click.echo("\n".join(lines))

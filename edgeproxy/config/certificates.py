@@ -4,14 +4,15 @@ The only part of configuration that opens the files it names. Judges no handshak
 `tls.identity` does.
 """
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 
-from edgeproxy.config.files import CertificateFiles, certificate_files
+from edgeproxy.config.files import certificate_files, identity_sources
 from edgeproxy.config.locate import Loc
 from edgeproxy.config.schema import Config
 from edgeproxy.errors import CertificateError, ConfigError, Problem
 from edgeproxy.tls.identity import Identity, load_identity, uncovered
+
+Locate = Callable[[Loc, str], Problem]
 
 
 def _without_line(loc: Loc, message: str) -> Problem:
@@ -19,12 +20,9 @@ def _without_line(loc: Loc, message: str) -> Problem:
 
 
 def load_certificates(
-    config: Config,
-    problem: Callable[[Loc, str], Problem] = _without_line,
-    *,
-    now: float | None = None,
+    config: Config, problem: Locate = _without_line, *, now: float | None = None
 ) -> tuple[Identity, ...]:
-    """Return the identities in the order of the hosts, each pair of files once.
+    """Return the identities of the configuration's sources, in the order of the hosts.
 
     `problem` makes a located problem, as `Document.problem` does; `now` is seconds since the
     epoch, default the clock.
@@ -32,36 +30,42 @@ def load_certificates(
     Raises:
         ConfigError: every certificate that cannot be used and every host name without one.
     """
-    identities: dict[tuple[Path, Path], Identity] = {}
-    problems: dict[tuple[Path, Path], Problem] = {}
-    for index, host in enumerate(config.host):
-        files = certificate_files(config, index)
-        pair = None if files is None else (files.chain, files.key)
-        if files is None or pair is None or pair in identities or pair in problems:
-            continue
+    identities: list[Identity] = []
+    found: list[Problem] = []
+    for source in identity_sources(config):
         try:
-            identities[pair] = load_identity(files.chain, files.key, name=host.name, now=now)
+            identities.append(load_identity(source.pairs, name=source.name, now=now))
         except CertificateError as error:
-            problems[pair] = problem(_loc_at_fault(files, str(error)), str(error))
-    found = list(problems.values())
+            found.append(problem(_loc_of(config, str(error)), str(error)))
     if not found:
-        found = _uncovered(config, tuple(identities.values()), problem)
+        found = _uncovered(config, identities, problem)
     if found:
         raise ConfigError(found)
-    return tuple(identities.values())
+    return tuple(identities)
 
 
-def _loc_at_fault(files: CertificateFiles, message: str) -> Loc:
-    """The message begins with the file that it is about."""
-    return files.key_loc if message.startswith(str(files.key)) else files.chain_loc
+def certificate_warnings(
+    config: Config, identities: Iterable[Identity], problem: Locate = _without_line
+) -> tuple[Problem, ...]:
+    """Return what is unwise about the files of identities that can be used."""
+    return tuple(
+        problem(_loc_of(config, advice), advice)
+        for identity in identities
+        for advice in identity.advice
+    )
 
 
-def _uncovered(
-    config: Config, identities: tuple[Identity, ...], problem: Callable[[Loc, str], Problem]
-) -> list[Problem]:
+def _loc_of(config: Config, message: str) -> Loc:
+    """Return the key that names the file with which the message begins."""
+    files = [each for index in range(len(config.host)) for each in certificate_files(config, index)]
+    return next((loc for path, loc in files if message.startswith(f"{path}: ")), ("host",))
+
+
+def _uncovered(config: Config, identities: Iterable[Identity], problem: Locate) -> list[Problem]:
+    known = tuple(identities)
     return [
         problem(("host", index, key), f"no certificate covers {name}")
         for index, host in enumerate(config.host)
         for key, names in (("name", (host.name,)), ("aliases", host.aliases))
-        for name in uncovered(names, identities)
+        for name in uncovered(names, known)
     ]

@@ -16,6 +16,7 @@ from edgeproxy.edge.sites import CorsPolicy, Rule, Site, Sites
 from edgeproxy.http.upstream import Upstream
 from edgeproxy.observe.access_log import AccessLogSettings
 from edgeproxy.origin.settings import OriginSettings
+from edgeproxy.tls.parameters import TlsParameters
 from edgeproxy.wire.limits import Limits
 
 T = TypeVar("T")

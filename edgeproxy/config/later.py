@@ -23,8 +23,6 @@ _LATER = frozenset(
         "listen.alt_svc_max_age",
         "listen.admin",
         "listen.workers",
-        "tls.min_version",
-        "tls.ocsp_stapling",
         "tls.tickets",
         "tls.early_data",
         "cache.disk",

@@ -107,10 +107,19 @@ def names_at(loc: Loc) -> list[str]:
         annotation = _step(annotation, part)
     return [
         name
-        for model in _flat(annotation)
+        for model in _models(annotation)
         if isinstance(model, type) and issubclass(model, Section)
         for name in model.model_fields
     ]
+
+
+def _models(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 - annotations are anything
+    """Yield what a value may be; a list of tables may be written as one table."""
+    for candidate in _flat(annotation):
+        if get_origin(candidate) is tuple:
+            yield from _flat(get_args(candidate)[0])
+        else:
+            yield candidate
 
 
 def _step(annotation: Any, part: str | int) -> Any:  # noqa: ANN401 - annotations are anything

@@ -9,7 +9,15 @@ The descriptions are the reference manual (`reference`), so they are written for
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 from edgeproxy.config.units import format_duration
 from edgeproxy.config.values import (
@@ -34,17 +42,32 @@ from edgeproxy.config.values import (
     Query,
     Seconds,
     Size,
+    TicketLifetime,
     Timeout,
     Url,
 )
+from edgeproxy.tls.parameters import TlsParameters
 from edgeproxy.wire.limits import Limits as WireLimits
 
 YEAR = 31_536_000
 _DEFAULTS = WireLimits()
+_TLS_DEFAULTS = TlsParameters()
 
 Flag = Annotated[bool, Expects("true or false")]
 Count = Annotated[int, Field(ge=1, le=1_000_000), Expects("whole number")]
 ClientCount = Annotated[int, Field(ge=0, le=1_000_000), Expects("whole number")]
+# The keys of `tls.parameters.GROUPS`, for messages that know the nearest one.
+GroupName = Literal[
+    "X25519MLKEM768",
+    "SecP256r1MLKEM768",
+    "SecP384r1MLKEM1024",
+    "X25519",
+    "X448",
+    "P-256",
+    "P-384",
+    "P-521",
+]
+SniPolicy = Literal["default", "reject"]
 PolicyKind = Literal["versioned", "entry", "manifest", "pass", "transparent"]
 
 
@@ -154,16 +177,53 @@ class Limits(Section):
     )
 
 
+def _without_repetition(value: object) -> object:
+    """Refuse a group that is listed twice; everything else is the model's to judge."""
+    if not isinstance(value, list):
+        return value
+    for item in value:
+        if value.count(item) > 1:
+            raise ValueError(f"{item!r} is listed twice")
+    return tuple(value)
+
+
 class Tls(Section):
     """Certificates and handshakes. TLS 1.3 always."""
 
     certs_dir: FilePath | None = Field(
         default=None,
-        description="Folder with `<host>/fullchain.pem` and `key.pem` for hosts without `cert`.",
+        description="Folder with `<host>/fullchain.pem` and `key.pem` for hosts without `cert`; "
+        "a second kind is `fullchain-rsa.pem` and `key-rsa.pem` (or `-ecdsa`), and `issuer.pem` "
+        "beside them is for OCSP where a chain does not hold it.",
     )
-    unknown_sni: Literal["default", "reject"] = Field(
+    min_version: Literal["1.3"] = Field(default="1.3", description="There is no other.")
+    groups: Annotated[
+        tuple[GroupName, ...], BeforeValidator(_without_repetition), Expects("list")
+    ] = Field(
+        default=("X25519MLKEM768", "X25519", "P-256"),
+        min_length=1,
+        description="Key exchange groups, most wanted first.",
+    )
+    unknown_sni: SniPolicy = Field(
         default="default",
         description="For a name that no certificate covers: the first host's, or an alert.",
+    )
+    no_sni: SniPolicy | None = Field(
+        default=None,
+        description="For clients that say no name; default: as `unknown_sni`.",
+    )
+    ticket_lifetime: TicketLifetime = Field(
+        default=_TLS_DEFAULTS.ticket_lifetime_seconds,
+        description="How long a client may wait before it resumes its session; `0s`: none is "
+        "resumed. After a week at most a client shakes hands in full.",
+    )
+    ocsp_stapling: Literal["auto", "off"] = Field(
+        default="auto",
+        description="`auto`: for every certificate that names a responder.",
+    )
+    overlap: Duration = Field(
+        default=3600.0,
+        description="How long a certificate that was replaced is kept, to go back to it.",
     )
 
 
@@ -358,6 +418,11 @@ class Certificate(Section):
 
     chain: FilePath = Field(description="PEM file: the certificate, then the intermediate ones.")
     key: FilePath = Field(description="PEM file of the private key.")
+    issuer: FilePath | None = Field(
+        default=None,
+        description="PEM file of the certificate that issued it, for OCSP where the chain does "
+        "not hold it.",
+    )
 
 
 class Host(Section):
@@ -366,8 +431,10 @@ class Host(Section):
     name: HostName = Field(description="The site's name; part of every cache key.")
     aliases: ListOf[HostName] = Field(default=(), description="Other names for the same content.")
     origin: Name = Field(description="The `[origin.*]` that content comes from.")
-    cert: Certificate | None = Field(
-        default=None, description="Its certificate; default: `tls.certs_dir`."
+    cert: OneOrMore[Certificate] | None = Field(
+        default=None,
+        max_length=2,
+        description="Its certificate, or an ECDSA and an RSA one; default: `tls.certs_dir`.",
     )
     cors: Name | None = Field(default=None, description="The `[cors.*]` that applies.")
     hsts: HstsChoice | None = Field(

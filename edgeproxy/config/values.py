@@ -15,10 +15,11 @@ from pydantic import BeforeValidator, PlainValidator, ValidationInfo
 
 from edgeproxy.cache.key import QueryPolicy
 from edgeproxy.coding.encoders import CODINGS
-from edgeproxy.config.units import parse_duration, parse_size
+from edgeproxy.config.units import format_duration, parse_duration, parse_size
 from edgeproxy.edge.patterns import PathPattern, compile_pattern
 from edgeproxy.http.authority import split_authority
 from edgeproxy.http.messages import Fields
+from edgeproxy.tls.parameters import TICKET_LIFETIME_MAX
 
 T = TypeVar("T")
 
@@ -74,6 +75,14 @@ def _seconds(value: Any) -> int:  # noqa: ANN401
     if seconds != int(seconds):
         raise ValueError(f"expected whole seconds, not {value!r}")
     return int(seconds)
+
+
+def _ticket_lifetime(value: Any) -> int:  # noqa: ANN401
+    seconds = _seconds(value)
+    if seconds > TICKET_LIFETIME_MAX:
+        most = format_duration(TICKET_LIFETIME_MAX)
+        raise ValueError(f"a ticket lives {most} at most (RFC 8446 section 4.6.1), not {value}")
+    return seconds
 
 
 def _seconds_or_origin(value: Any) -> int | Literal["origin"]:  # noqa: ANN401
@@ -269,6 +278,9 @@ def _one_or_more(value: Any) -> Any:  # noqa: ANN401
 Duration = Annotated[float, PlainValidator(_duration), Expects("duration")]
 Timeout = Annotated[float, PlainValidator(_timeout), Expects("duration")]
 Seconds = Annotated[int, PlainValidator(_seconds), Expects("duration, whole seconds")]
+TicketLifetime = Annotated[
+    int, PlainValidator(_ticket_lifetime), Expects("duration, whole seconds, 7d at most")
+]
 Lifetime = Annotated[
     int | Literal["origin"],
     PlainValidator(_seconds_or_origin),

@@ -65,10 +65,15 @@ class PointOfPresence:
         self._clock = clock or SystemClock()
         self._limits = slices.limits(config)
         self._sink = access_log_sink
-        self._front = FrontContext(
-            load_certificates(config, now=self._clock.now()), unknown_name=config.tls.unknown_sni
-        )
         self.counters = Counters()
+        self._front = FrontContext(
+            load_certificates(config, now=self._clock.now()),
+            parameters=slices.tls_parameters(config),
+            unknown_name=config.tls.unknown_sni,
+            no_name=config.tls.no_sni,
+            clock=self._clock,
+            observe=self.counters.handshake,
+        )
         memory = config.cache.memory
         self.store = MemoryStore(memory.size, memory.max_object)
         self._origins = {

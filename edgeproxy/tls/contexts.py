@@ -81,7 +81,7 @@ class FrontContext:
         self._rejects_nameless = (no_name or unknown_name) == "reject"
         self._clock = clock or SystemClock()
         self._observe = observe
-        self._chosen = _Choice(self._served(identities), withheld)
+        self._chosen = _Choice(self._contexts(identities), withheld)
         self._front = hardened_context(self._parameters)
         self._hook = on_server_name(self._front, self._choose)
         self._began = self._clock.monotonic()
@@ -100,7 +100,7 @@ class FrontContext:
         Raises:
             CertificateError: OpenSSL refuses one; nothing has changed then.
         """
-        self._chosen = _Choice(self._served(identities, self._chosen), withheld)
+        self._chosen = _Choice(self._contexts(identities, self._chosen), withheld)
 
     def new_connection(self) -> SSL.Connection:
         """Return the server's end of a connection over memory BIOs, in accept state."""
@@ -118,10 +118,10 @@ class FrontContext:
         Raises:
             LookupError: it has not.
         """
-        served: _Served | None = connection.get_context().get_app_data()
-        if served is None:
+        selection = _selection(connection.get_context())
+        if selection is None:
             raise LookupError("no ClientHello has been read on this connection")
-        return served.identity
+        return selection.identity
 
     def completed(self, connection: SSL.Connection) -> None:
         """Tell the observer of a handshake that is complete."""
@@ -129,11 +129,11 @@ class FrontContext:
             return
         group = connection.get_group_name() or ""
         group = _CONFIGURED_NAMES.get(group, group)
-        if is_resumed(connection):
+        selection = _selection(connection.get_context())
+        if selection is None or is_resumed(connection):
             self._observe(Handshake("completed", "resumed", group))
         else:
-            served: _Served = connection.get_context().get_app_data()
-            kind = served.credential_of(connection).kind
+            kind = selection.credential_of(connection).kind
             self._observe(Handshake("completed", "full", group, kind))
 
     def failed(self, connection: SSL.Connection, reason: str) -> None:
@@ -151,23 +151,23 @@ class FrontContext:
     def _choose(self, connection: SSL.Connection, name: bytes | None) -> int:
         """Hand the connection to the context of its SNI, or return an alert."""
         chosen = self._chosen
-        served, is_withheld = chosen.served_for(name)
-        if served is None and not is_withheld:
+        context, is_withheld = chosen.context_for(name)
+        if context is None and not is_withheld:
             is_rejected = self._rejects_unknown if name else self._rejects_nameless
-            served = None if is_rejected else chosen.default
-        if served is None:
+            context = None if is_rejected else chosen.default
+        if context is None:
             refusal = UNRECOGNIZED_NAME if name else MISSING_EXTENSION
             connection.set_app_data(refusal)  # OpenSSL's reason does not tell
             return refusal
-        connection.set_context(served.context)
+        connection.set_context(context)
         return 0
 
-    def _served(
+    def _contexts(
         self, identities: Sequence[Identity], earlier: "_Choice | None" = None
-    ) -> list["_Served"]:
-        kept = {} if earlier is None else {each.identity: each for each in earlier.served}
+    ) -> list[SSL.Context]:
+        kept = {} if earlier is None else {_identity(each): each for each in earlier.contexts}
         return [
-            kept.get(identity) or _Served(identity, self._parameters, self._clock)
+            kept.get(identity) or _made(identity, self._parameters, self._clock)
             for identity in identities
         ]
 
@@ -175,18 +175,18 @@ class FrontContext:
 class _Choice:
     """Contexts by name: an immutable table that is swapped whole."""
 
-    def __init__(self, served: Sequence["_Served"], withheld: Sequence[str]) -> None:
-        if not served and not withheld:
+    def __init__(self, contexts: Sequence[SSL.Context], withheld: Sequence[str]) -> None:
+        if not contexts and not withheld:
             raise CertificateError("at least one identity is needed")
-        self.served = tuple(served)
-        self.identities = tuple(each.identity for each in served)
-        self._table: dict[str, _Served | None] = dict.fromkeys(withheld)
-        self.default = next((each for each in served if not self._is_withheld(each)), None)
-        for each in served:
-            for name in each.identity.names:
-                self._table.setdefault(name, each)
+        self.contexts = tuple(contexts)
+        self.identities = tuple(map(_identity, contexts))
+        self._table: dict[str, SSL.Context | None] = dict.fromkeys(withheld)
+        self.default = next((each for each in contexts if not self._is_withheld(each)), None)
+        for context in contexts:
+            for name in _identity(context).names:
+                self._table.setdefault(name, context)
 
-    def served_for(self, name: bytes | None) -> tuple["_Served | None", bool]:
+    def context_for(self, name: bytes | None) -> tuple[SSL.Context | None, bool]:
         """Find exact names first, then a wildcard for one label; tell whether it is withheld."""
         if not name:
             return None, False
@@ -198,27 +198,47 @@ class _Choice:
         found = table.get(host)
         return found, found is None and host in table
 
-    def _is_withheld(self, served: "_Served") -> bool:
-        return any(name in self._table for name in served.identity.names)
+    def _is_withheld(self, context: SSL.Context) -> bool:
+        return any(name in self._table for name in _identity(context).names)
 
 
-class _Served:
-    """An identity and the context that connections are handed over to."""
+def _made(identity: Identity, parameters: TlsParameters, clock: Clock) -> SSL.Context:
+    """Return the context that connections of an identity are handed over to.
 
-    def __init__(self, identity: Identity, parameters: TlsParameters, clock: Clock) -> None:
+    It owns what its callbacks need, and nothing of that leads back to it: a context that was
+    replaced goes with its last connection, and need not be found by the collector.
+    """
+    context = hardened_context(parameters)
+    try:
+        use_credentials(context, identity.credentials)
+    except CertificateError as error:
+        raise CertificateError(f"identity {identity.name!r}: {error}") from error
+    selection = _Selection(identity, clock)
+    hooks = (
+        on_protocols(context, parameters.protocols),
+        on_status_request(context, selection.staple),
+    )
+    context.set_app_data((selection, hooks))
+    return context
+
+
+def _selection(context: SSL.Context) -> "_Selection | None":
+    data = context.get_app_data()
+    return None if data is None else data[0]
+
+
+def _identity(context: SSL.Context) -> Identity:
+    identity: Identity = context.get_app_data()[0].identity
+    return identity
+
+
+class _Selection:
+    """Which credential of an identity a handshake has chosen."""
+
+    def __init__(self, identity: Identity, clock: Clock) -> None:
         self.identity = identity
-        self.context = hardened_context(parameters)
         self._clock = clock
         self._by_address: dict[int, Credential] = {}
-        try:
-            use_credentials(self.context, identity.credentials)
-        except CertificateError as error:
-            raise CertificateError(f"identity {identity.name!r}: {error}") from error
-        self._keep = (
-            on_protocols(self.context, parameters.protocols),
-            on_status_request(self.context, self._staple),
-        )
-        self.context.set_app_data(self)
 
     def credential_of(self, connection: SSL.Connection) -> Credential:
         """Return the credential that the handshake chose.
@@ -237,6 +257,7 @@ class _Served:
             self._by_address[address] = found
         return found
 
-    def _staple(self, connection: SSL.Connection) -> bytes | None:
+    def staple(self, connection: SSL.Connection) -> bytes | None:
+        """Return what to staple now, None for nothing."""
         staple = self.credential_of(connection).staple
         return staple.der if staple is not None and staple.is_usable(self._clock.now()) else None

@@ -5,6 +5,7 @@ a row agree: a new chain never meets an old key here. Judges no content (`materi
 for reading only.
 """
 
+import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,11 +64,19 @@ def pairs_in(folder: Path) -> tuple[KeyPairFiles, ...]:
     """
     issuer = folder / _ISSUER
     pairs = [
-        KeyPairFiles(folder / chain, folder / key, issuer if issuer.exists() else None)
+        KeyPairFiles(folder / chain, folder / key, issuer if is_there(issuer) else None)
         for chain, key in _PAIRS
     ]
-    found = [pair for pair in pairs if pair.chain.exists() or pair.key.exists()]
+    found = [pair for pair in pairs if is_there(pair.chain) or is_there(pair.key)]
     return tuple(found or pairs[:1])
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether there is something; in a folder that may not be searched there is nothing."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return False
 
 
 def read_together(paths: Sequence[Path]) -> dict[Path, FileContent]:
@@ -92,8 +101,10 @@ def read(path: Path) -> FileContent:
         CertificateError: it is not there, not readable, no file, or larger than any certificate.
     """
     try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(fstat(file.fileno()).st_mode)
+        with open(path, "rb", opener=_open_at_once) as file:
+            mode = fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise CertificateError(f"{path}: not a file")
             data = file.read(_FILE_BYTES_MAX + 1)
     except FileNotFoundError:
         raise CertificateError(f"{path}: no such file") from None
@@ -105,4 +116,9 @@ def read(path: Path) -> FileContent:
         raise CertificateError(f"{path}: cannot be read: {error.strerror}") from None
     if len(data) > _FILE_BYTES_MAX:
         raise CertificateError(f"{path}: larger than any certificate or key")
-    return FileContent(data, mode)
+    return FileContent(data, stat.S_IMODE(mode))
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for the writer of a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -15,14 +15,17 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from edgeproxy.clock import SystemClock
 from edgeproxy.errors import CertificateError
 from edgeproxy.tls.credential import Credential, KeyKind
 from edgeproxy.tls.files import FileContent, KeyPairFiles, pairs_in, read_together
 from edgeproxy.tls.material import (
+    PrivateKey,
     check_chain,
     check_permissions,
+    check_purpose,
     check_strength,
     check_validity,
     is_issued_by,
@@ -168,9 +171,24 @@ def _credential(
     check_permissions(contents[pair.key].mode, pair.key)
     chain = parse_chain(contents[pair.chain].data, pair.chain)
     key = parse_key(contents[pair.key].data, pair.key)
+    try:
+        return _checked(pair, chain, key, contents, now)
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+        # `cryptography` reads many parts of a certificate only when they are asked for.
+        raise CertificateError(f"{pair.chain}: cannot be understood: {error}") from error
+
+
+def _checked(
+    pair: KeyPairFiles,
+    chain: tuple[x509.Certificate, ...],
+    key: PrivateKey,
+    contents: Mapping[Path, FileContent],
+    now: datetime,
+) -> Credential:
     check_validity(chain, now, pair.chain)
     check_chain(chain, pair.chain)
     check_strength(chain, pair.chain)
+    check_purpose(chain[0], pair.chain)
     credential = Credential(chain, key, issuer=_issuer(pair, chain, contents))
     if not credential.names:
         raise CertificateError(f"{pair.chain}: the certificate names no host (subjectAltName)")

@@ -8,21 +8,28 @@ the file, says what is wrong with it and never quotes its content. RFC 5280 sect
 import itertools
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import MD5, SHA1, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from edgeproxy.errors import CertificateError
 from edgeproxy.tls.files import read
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
+Extension = TypeVar("Extension", bound=x509.ExtensionType)
+
 _RSA_BITS_MIN: Final = 2048
 _EC_BITS_MIN: Final = 256
+_SERVER_PURPOSES: Final = {
+    ExtendedKeyUsageOID.SERVER_AUTH,
+    ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+}
 _WRITABLE_BY_OTHERS: Final = 0o022
 _READABLE_BY_OTHERS: Final = 0o004
 
@@ -120,6 +127,19 @@ def check_strength(chain: tuple[x509.Certificate, ...], path: Path) -> None:
             raise CertificateError(f"{path}: {_called(certificate)} has a weak key, {weakness}")
 
 
+def check_purpose(leaf: x509.Certificate, path: Path) -> None:
+    """Refuse a leaf that says that it is for something else than a TLS 1.3 server.
+
+    RFC 5280 sections 4.2.1.3 and 4.2.1.12; one that says nothing is for everything.
+    """
+    extended = _extension(leaf, x509.ExtendedKeyUsage)
+    if extended is not None and not _SERVER_PURPOSES & set(extended):
+        raise CertificateError(f"{path}: {_called(leaf)} is not for servers (extendedKeyUsage)")
+    usage = _extension(leaf, x509.KeyUsage)
+    if usage is not None and not usage.digital_signature:
+        raise CertificateError(f"{path}: {_called(leaf)} is not for signatures (keyUsage)")
+
+
 def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Tell whether `issuer` really signed it: names alone can be the same by chance."""
     try:
@@ -131,13 +151,19 @@ def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> boo
 
 def subject_names(certificate: x509.Certificate) -> tuple[str, ...]:
     """Return DNS names (lower case) and IP addresses of the subjectAltName."""
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
+    extension = _extension(certificate, x509.SubjectAlternativeName)
+    if extension is None:
         return ()
-    names = [name.lower() for name in extension.value.get_values_for_type(x509.DNSName)]
-    addresses = [str(each) for each in extension.value.get_values_for_type(x509.IPAddress)]
+    names = [name.lower() for name in extension.get_values_for_type(x509.DNSName)]
+    addresses = [str(each) for each in extension.get_values_for_type(x509.IPAddress)]
     return (*names, *addresses)
+
+
+def _extension(certificate: x509.Certificate, kind: type[Extension]) -> Extension | None:
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
 
 
 def _hash(certificate: x509.Certificate) -> HashAlgorithm | None:

@@ -65,6 +65,15 @@ class TlsParameters:
             raise ValueError("protocols must be ALPN names")
 
 
+def is_supported(group: str) -> bool:
+    """Tell whether this OpenSSL has a key exchange group."""
+    try:
+        set_groups(SSL.Context(SSL.TLS_METHOD), [group])
+    except CertificateError:
+        return False
+    return True
+
+
 def hardened_context(parameters: TlsParameters) -> SSL.Context:
     """Return a server context without certificate and callbacks."""
     context = SSL.Context(SSL.TLS_METHOD)

@@ -12,6 +12,7 @@ from edgeproxy import __version__
 from edgeproxy.cli import CONFIGURATION, INTERNAL, OK, PERMISSION, UNAVAILABLE, guarded, main
 from edgeproxy.errors import CertificateError, ConfigError, Problem, UnavailableError
 from edgeproxy.tls.development import issue_leaf, make_ca
+from tests.support.ca import LocalCa
 
 CONFIG = """\
 config_version = 1
@@ -82,12 +83,13 @@ def test_check_says_what_would_run(folder):
     result = invoke("check", "-c", config_file(folder))
     assert result.exit_code == OK
     assert result.stderr == ""
-    [first, host, rule, certificate] = result.stdout.splitlines()
+    [first, host, rule, certificate, credential] = result.stdout.splitlines()
     assert first == "ok: test1 on 127.0.0.1:0"
     assert host == "  host localhost, a.localhost <- https://assets.internal"
     assert rule == "    rule versioned (versioned): /v{semver}/**"
+    assert certificate == "  certificate localhost, a.localhost"
     assert re.fullmatch(
-        r"  certificate localhost, a\.localhost: \d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d", certificate
+        r"    ecdsa \d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d, SHA-256 [0-9a-f]{64}", credential
     )
 
 
@@ -111,7 +113,30 @@ def test_check_for_machines(folder):
     assert summary["ok"] is True
     assert summary["hosts"][0]["rules"][0]["path"] == ["/v{semver}/**"]
     assert summary["certificates"][0]["names"] == ["localhost", "a.localhost"]
+    [credential] = summary["certificates"][0]["credentials"]
+    assert credential["kind"] == "ecdsa"
+    assert credential["not_before"] < credential["not_after"]
+    assert len(credential["sha256"]) == 64
     assert summary["warnings"] == []
+
+
+def test_check_shows_both_kinds_and_warns_of_keys_that_all_may_read(tmp_path):
+    ca = LocalCa(tmp_path / "ca")
+    names = ("localhost", "a.localhost")
+    pairs = [ca.issue(*names, key=key, directory=tmp_path / key) for key in ("rsa", "ecdsa")]
+    pairs[0].key_path.chmod(0o644)
+    tables = ", ".join(
+        f'{{ chain = "{each.chain_path}", key = "{each.key_path}" }}' for each in pairs
+    )
+    single = '{ chain = "leaf/fullchain.pem", key = "leaf/key.pem" }'
+    path = config_file(tmp_path, (single, f"[{tables}]"))
+    result = invoke("check", "-c", path)
+    assert result.exit_code == OK
+    shown = [line.split()[0] for line in result.stdout.splitlines()[-2:]]
+    assert shown == ["ecdsa", "rsa"]
+    assert f"warning: {path}:16: host.0.cert.0.key: {pairs[0].key_path}: every" in result.stderr
+    machine = json.loads(invoke("check", "--json", "-c", path).stdout)
+    assert [each["path"] for each in machine["warnings"]] == ["host.0.cert.0.key"]
 
 
 def test_each_fault_is_one_line_with_file_and_line(folder):

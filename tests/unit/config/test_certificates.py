@@ -1,8 +1,9 @@
 import pytest
 
-from edgeproxy.config.certificates import load_certificates
+from edgeproxy.config.certificates import certificate_warnings, load_certificates
 from edgeproxy.errors import ConfigError
 from edgeproxy.tls.development import issue_leaf, make_ca
+from tests.support.ca import LocalCa
 from tests.support.configs import HEAD, judged
 
 HOST = """
@@ -91,3 +92,65 @@ def test_a_host_without_files_is_for_lint_to_report(made):
     bare = loaded.config.host[0].model_copy(update={"cert": None})
     config = loaded.config.model_copy(update={"host": (*loaded.config.host, bare)})
     assert len(load_certificates(config)) == 1
+
+
+def in_folder(site, leaf, kind=""):
+    site.mkdir(parents=True, exist_ok=True)
+    suffix = f"-{kind}" if kind else ""
+    leaf.chain_path.rename(site / f"fullchain{suffix}.pem")
+    leaf.key_path.rename(site / f"key{suffix}.pem")
+
+
+FOLDER = """
+[tls]
+certs_dir = "certs"
+
+[[host]]
+name = "localhost"
+origin = "assets"
+"""
+
+
+@pytest.mark.parametrize("kinds", [("", "rsa"), ("ecdsa", "rsa"), ("ecdsa", "")])
+def test_a_folder_may_hold_both_kinds(tmp_path, kinds):
+    ca = LocalCa(tmp_path / "ca")
+    for kind, key in zip(kinds, ("ecdsa", "rsa"), strict=True):
+        in_folder(tmp_path / "certs" / "localhost", ca.issue("localhost", key=key), kind)
+    [identity] = identities(tmp_path, FOLDER)
+    assert [credential.kind for credential in identity.credentials] == ["ecdsa", "rsa"]
+    assert identity.credentials[0].issuer is None
+
+
+def test_an_issuer_lies_beside_them(tmp_path):
+    ca = LocalCa(tmp_path / "ca")
+    site = tmp_path / "certs" / "localhost"
+    in_folder(site, ca.issue("localhost"))
+    ca.path.rename(site / "issuer.pem")
+    [identity] = identities(tmp_path, FOLDER)
+    assert identity.credentials[0].issuer == ca.certificate
+
+
+def test_the_fault_of_the_second_pair_has_its_own_line(made):
+    pair = '{{ chain = "{0}/fullchain.pem", key = "{0}/key.pem" }}'
+    text = f"""
+[[host]]
+name = "localhost"
+origin = "assets"
+cert = [
+  {pair.format("a")},
+  {pair.format("broken")},
+]
+"""
+    [(line, path, message)] = faults(made, text)
+    assert (line, path) == (14, "host.0.cert.1.chain")
+    assert message.startswith(str(made / "broken" / "fullchain.pem"))
+
+
+def test_what_is_unwise_about_a_key_is_a_warning_at_its_line(tmp_path):
+    leaf = LocalCa(tmp_path / "ca").issue("localhost", directory=tmp_path / "a")
+    leaf.key_path.chmod(0o644)
+    loaded = judged(tmp_path, HEAD + host("localhost", "a"))
+    found = load_certificates(loaded.config, loaded.document.problem)
+    [warning] = certificate_warnings(loaded.config, found, loaded.document.problem)
+    assert (warning.line, warning.path) == (12, "host.0.cert.key")
+    assert warning.message.startswith(f"{leaf.key_path}: everybody on this machine may read it")

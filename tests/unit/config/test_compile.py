@@ -8,9 +8,13 @@ from edgeproxy.config.compile import (
     compile_sites,
     https_addresses,
     limits,
+    metrics_addresses,
     origin_settings,
     redirect_addresses,
+    state_dir,
+    tls_parameters,
 )
+from edgeproxy.tls.parameters import TlsParameters
 from edgeproxy.wire.limits import Limits
 from tests.support.configs import HEAD, loaded
 
@@ -193,3 +197,30 @@ def test_client_addresses_are_cut_unless_said(tmp_path):
     )
     assert (full.client_prefix_ipv4, full.client_prefix_ipv6) == (32, 128)
     assert full.style == "console"
+
+
+def test_what_every_context_has_in_common(tmp_path):
+    assert tls_parameters(loaded(tmp_path)) == TlsParameters()
+    said = '[tls]\ngroups = ["P-384", "X25519"]\nticket_lifetime = "0s"\n'
+    assert tls_parameters(loaded(tmp_path, head=HEAD + said)) == TlsParameters(
+        groups=("P-384", "X25519"), ticket_lifetime_seconds=0
+    )
+
+
+def test_where_metrics_are_shown(tmp_path):
+    assert metrics_addresses(loaded(tmp_path)) == []
+    head = HEAD.replace("[origin.assets]", 'metrics = "127.0.0.1:9100"\n[origin.assets]', 1)
+    assert metrics_addresses(loaded(tmp_path, head=head)) == [("127.0.0.1", 9100)]
+
+
+@pytest.mark.parametrize(
+    ("said", "environ", "folder"),
+    [
+        ("", {}, "/var/lib/edgeproxy"),
+        ("", {"STATE_DIRECTORY": ""}, "/var/lib/edgeproxy"),
+        ("", {"STATE_DIRECTORY": "/a:/b"}, "/a"),
+        ('[pop]\nstate_dir = "/c"\n', {"STATE_DIRECTORY": "/a"}, "/c"),
+    ],
+)
+def test_where_state_is_kept(tmp_path, said, environ, folder):
+    assert state_dir(loaded(tmp_path, head=HEAD + said), environ) == Path(folder)

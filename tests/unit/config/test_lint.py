@@ -1,6 +1,9 @@
 import pytest
 
-from tests.support.configs import HEAD, HOST, messages, problems
+from edgeproxy.config import lint
+from tests.support.configs import HEAD, HOST, loaded, messages, problems
+
+NAMES = {"origin": ["assets"], "policy": [], "cors": []}
 
 
 def found(folder, extra="", head=HEAD, host=HOST):
@@ -30,6 +33,19 @@ def test_one_address_for_both_kinds(tmp_path):
 def test_free_ports_are_never_the_same(tmp_path):
     head = HEAD.replace('"127.0.0.1:8443"', '["127.0.0.1:0", "127.0.0.1:0"]')
     assert found(tmp_path, head=head) == []
+
+
+def test_metrics_are_shown_at_an_address_of_their_own(tmp_path):
+    head = HEAD.replace("[origin", 'metrics = "127.0.0.1:8443"\n[origin')
+    assert found(tmp_path, head=head) == ["listen.metrics: 127.0.0.1:8443 is listened on twice"]
+
+
+def test_a_group_that_this_openssl_does_not_have(tmp_path):
+    config = loaded(tmp_path)
+    lacking = config.tls.model_copy(update={"groups": ("X25519", "P-257")})
+    assert list(lint.findings(config.model_copy(update={"tls": lacking}), NAMES)) == [
+        (("tls", "groups", 1), "this OpenSSL does not know P-257", "")
+    ]
 
 
 def test_a_policy_needs_a_kind(tmp_path):

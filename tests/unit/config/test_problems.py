@@ -53,6 +53,21 @@ hsts = { max_gae = 1 }
     host.0.hsts.max_gae: unknown key (did you mean 'max_age'?)
 hsts = { preload = true, max_age = "1d" }
     host.0.hsts: preload needs include_subdomains and a max_age of 1y
+[tls]~groups = ["X25519", "P256"]
+    tls.groups.1: expected 'X25519MLKEM768', 'SecP256r1MLKEM768', 'SecP384r1MLKEM1024', 'X25519', \
+'X448', 'P-256', 'P-384' or 'P-521', not 'P256' (did you mean 'P-256'?)
+[tls]~groups = "X25519"
+    tls.groups: expected a list, not 'X25519'
+[tls]~groups = []
+    tls.groups: expected at least 1
+[tls]~groups = ["X25519", "P-256", "X25519"]
+    tls.groups: 'X25519' is listed twice
+[tls]~ticket_lifetime = "8d"
+    tls.ticket_lifetime: a ticket lives 7d at most (RFC 8446 section 4.6.1), not 8d
+[tls]~min_version = "1.2"
+    tls.min_version: expected '1.3', not '1.2' (did you mean '1.3'?)
+[tls]~no_sni = "rejects"
+    tls.no_sni: expected 'default' or 'reject', not 'rejects' (did you mean 'reject'?)
 [cache.memory]~size = "1B"
     cache.memory: max_object is larger than size
 [origin.9]~urls = ["https://a"]
@@ -115,3 +130,26 @@ def test_the_keys_of_a_table_are_known(loc, name):
 def test_nothing_is_known_where_no_table_is():
     assert names_at(("pop", "name")) == []
     assert names_at(("nowhere", "at", "all")) == []
+
+
+CERT = 'cert = { chain = "chain.pem", key = "key.pem" }'
+
+
+@pytest.mark.parametrize(
+    ("cert", "explained"),
+    [
+        ('{ chian = "c", key = "k" }', "cert.chian: unknown key (did you mean 'chain'?)"),
+        ('{ chain = "c" }', "cert.key: required, but not there"),
+        ('[{ chain = "c", key = "k" }, { chain = 3, key = "k" }]', "cert.1.chain: expected a path"),
+        ('[{ chain = "c", key = "k" }, { chain = "c" }]', "cert.1.key: required, but not there"),
+        ("[]", "cert: expected at least one"),
+        ("3", "cert: expected a table, not 3"),
+        (
+            '[{chain="1",key="1"},{chain="2",key="2"},{chain="3",key="3"}]',
+            "cert: expected at most 2, not 3",
+        ),
+    ],
+)
+def test_a_certificate_is_a_table_or_two(tmp_path, cert, explained):
+    [problem] = problems(HEAD + HOST.replace(CERT, f"cert = {cert}"), tmp_path)
+    assert f": host.0.{explained}" in problem

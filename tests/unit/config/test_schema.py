@@ -1,11 +1,13 @@
 import dataclasses
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
 from edgeproxy.config.compile import LIMITS
-from edgeproxy.config.schema import Config, Hsts, Limits, Section
+from edgeproxy.config.schema import Config, GroupName, Hsts, Limits, Section
+from edgeproxy.tls.parameters import DEFAULT_GROUPS, GROUPS
 from edgeproxy.wire.limits import Limits as WireLimits
 
 LEAST = {
@@ -86,3 +88,8 @@ def test_every_limit_has_the_default_of_the_code_that_obeys_it():
         "drain_timeout",
         "max_connections_per_client",
     }
+
+
+def test_groups_are_those_that_tls_knows():
+    assert get_args(GroupName) == tuple(GROUPS)
+    assert config().tls.groups == DEFAULT_GROUPS

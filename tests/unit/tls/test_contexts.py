@@ -227,9 +227,23 @@ def test_an_identity_that_goes_is_forgotten(identity):
     front = FrontContext([identity("a.test")])
     connected(front.new_connection(), name="a.test")
     gone = weakref.ref(front.identities[0])
+    gc.disable()  # what start-up made is frozen, and never looked at by the collector
+    try:
+        front.replace([identity("a.test", "b.test")])
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_a_replaced_identity_lives_as_long_as_its_last_connection(identity):
+    front = FrontContext([identity("a.test")])
+    server = front.new_connection()
+    client = connected(server, name="a.test")
+    old = weakref.ref(front.identities[0])
     front.replace([identity("a.test", "b.test")])
     gc.collect()
-    assert gone() is None
+    assert front.identity_of(server) is old()
+    read_tickets(client, server)
 
 
 class Visitor:

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from edgeproxy.errors import CertificateError
-from edgeproxy.tls.files import KeyPairFiles, pairs_in, read, read_together
+from edgeproxy.tls.files import KeyPairFiles, is_there, pairs_in, read, read_together
 from tests.support.privileges import without_privileges
 
 
@@ -42,12 +42,28 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_a_file_without_permission(tmp_path):
     path = made(tmp_path, "key.pem") / "key.pem"
     path.chmod(0)
-    tmp_path.chmod(0o755)
     with (
         without_privileges(),
-        pytest.raises(CertificateError, match=r"key\.pem: (not readable by this user|no such)"),
+        pytest.raises(CertificateError, match=r"key\.pem: not readable by this user"),
     ):
         read(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CertificateError, match="pipe: not a file"):
+        read(tmp_path / "pipe")
+
+
+def test_a_folder_that_may_not_be_searched_has_files_that_may_not_be_read(tmp_path):
+    closed = made(tmp_path, "fullchain.pem", "key.pem") / "fullchain.pem"
+    tmp_path.chmod(0)
+    with without_privileges():
+        assert not is_there(closed)
+        [pair] = pairs_in(tmp_path)
+        with pytest.raises(CertificateError, match=r"fullchain\.pem: not readable by this user"):
+            read(pair.chain)
+    tmp_path.chmod(0o700)
 
 
 class Writer:

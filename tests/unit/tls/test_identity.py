@@ -1,10 +1,12 @@
 """Tests for edgeproxy/tls/identity.py."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from edgeproxy.errors import CertificateError
 from edgeproxy.tls.identity import (
@@ -134,23 +136,45 @@ def test_an_issuer_that_did_not_issue_it(ca, tmp_path):
     assert str(fault.value).startswith(f"{impostor.path}: holds no certificate that issued ")
 
 
-def test_a_leaf_that_signed_itself(ca, tmp_path):
+def self_signed(folder, *extensions):
+    """Write a certificate that signed itself, with these extensions, and its key."""
     key = new_key()
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a.test")])
-    model = ca.issue("a.test").certificate
-    names = model.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    certificate = (
+    builder = (
         x509.CertificateBuilder(subject, subject, key.public_key(), 1)
-        .not_valid_before(model.not_valid_before_utc)
-        .not_valid_after(model.not_valid_after_utc)
-        .add_extension(names, critical=False)
-        .sign(key, model.signature_hash_algorithm)
+        .not_valid_before(now() - timedelta(days=1))
+        .not_valid_after(now() + timedelta(days=1))
     )
-    files = KeyPairFiles(tmp_path / "chain", tmp_path / "key")
-    files.chain.write_bytes(certificate_pem(certificate))
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    files = KeyPairFiles(folder / "chain", folder / "key")
+    files.chain.write_bytes(certificate_pem(builder.sign(key, hashes.SHA256())))
     files.key.write_bytes(key_pem(key))
     files.key.chmod(0o600)
-    assert load_identity([files]).credentials[0].issuer is None
+    return files
+
+
+NAMES = x509.SubjectAlternativeName([x509.DNSName("a.test")])
+
+
+def test_a_leaf_that_signed_itself(tmp_path):
+    [credential] = load_identity([self_signed(tmp_path, NAMES)]).credentials
+    assert credential.issuer is None
+
+
+def test_a_certificate_that_nobody_understands(tmp_path):
+    broken = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, b"nonsense")
+    files = self_signed(tmp_path, broken)
+    with pytest.raises(CertificateError) as fault:
+        load_identity([files])
+    assert str(fault.value).startswith(f"{files.chain}: cannot be understood: ")
+
+
+def test_a_certificate_for_something_else(tmp_path):
+    mail = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.EMAIL_PROTECTION])
+    files = self_signed(tmp_path, NAMES, mail)
+    with pytest.raises(CertificateError, match=r"chain: .* is not for servers"):
+        load_identity([files])
 
 
 # --- permissions ----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from edgeproxy.errors import CertificateError
 from edgeproxy.tls.material import (
     check_chain,
     check_permissions,
+    check_purpose,
     check_strength,
     check_validity,
     is_issued_by,
@@ -163,6 +164,40 @@ def test_who_issued_a_certificate(ca, leaf, tmp_path):
     assert is_issued_by(leaf.certificate, ca.certificate)
     assert not is_issued_by(leaf.certificate, leaf.certificate)
     assert not is_issued_by(leaf.certificate, LocalCa(tmp_path / "x").certificate)
+
+
+def leaf_with(ca, *extensions):
+    key, subject = new_key(), x509.Name.from_rfc4514_string("CN=a.test")
+    builder = (
+        x509.CertificateBuilder(ca.certificate.subject, subject, key.public_key(), 1)
+        .not_valid_before(now())
+        .not_valid_after(now() + timedelta(days=1))
+    )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(ca.key, hashes.SHA256())
+
+
+SERVER, CLIENT = x509.ExtendedKeyUsageOID.SERVER_AUTH, x509.ExtendedKeyUsageOID.CLIENT_AUTH
+ANY = x509.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
+
+
+def test_what_a_leaf_is_for(ca, leaf, tmp_path):
+    check_purpose(leaf.certificate, tmp_path)
+    check_purpose(leaf_with(ca), tmp_path)
+    check_purpose(leaf_with(ca, x509.ExtendedKeyUsage([CLIENT, SERVER])), tmp_path)
+    check_purpose(leaf_with(ca, x509.ExtendedKeyUsage([ANY])), tmp_path)
+    with pytest.raises(CertificateError, match=r"'CN=a\.test' is not for servers"):
+        check_purpose(leaf_with(ca, x509.ExtendedKeyUsage([CLIENT])), tmp_path)
+
+
+def test_a_leaf_that_may_not_sign(ca, tmp_path):
+    only = dict.fromkeys(
+        ("content_commitment", "data_encipherment", "key_agreement", "encipher_only"), False
+    ) | dict.fromkeys(("decipher_only", "key_cert_sign", "crl_sign", "digital_signature"), False)
+    usage = x509.KeyUsage(key_encipherment=True, **only)
+    with pytest.raises(CertificateError, match=r"'CN=a\.test' is not for signatures"):
+        check_purpose(leaf_with(ca, usage), tmp_path)
 
 
 def test_permissions_of_a_key(tmp_path):
