@@ -81,6 +81,12 @@ def state_directory(config: Config, environ: Mapping[str, str]) -> Path:
     return Path(named or "/var/lib/edgeproxy")
 
 
+def tls_parameters(config: Config) -> TlsParameters:
+    """Return what every TLS context has in common."""
+    tls = config.tls
+    return TlsParameters(groups=tls.groups, ticket_lifetime_seconds=tls.ticket_lifetime)
+
+
 def access_log_settings(config: Config) -> AccessLogSettings:
     """Return how access-log lines look; whether there are any is `config.log.access.enabled`."""
     access = config.log.access

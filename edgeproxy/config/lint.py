@@ -17,7 +17,6 @@ from edgeproxy.config.schema import Config, Host, Origin, PolicyOptions
 from edgeproxy.config.values import Address
 from edgeproxy.control.socket_file import socket_path, too_long
 from edgeproxy.edge.patterns import PathPattern
-from edgeproxy.tls.parameters import is_supported
 
 
 class Finding(NamedTuple):

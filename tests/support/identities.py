@@ -8,8 +8,8 @@ from pathlib import Path
 from edgeproxy.identities.keeper import Keeper
 from edgeproxy.observe.counters import Counters
 from edgeproxy.tls.credential import Credential
-from edgeproxy.tls.identity import Identity, IdentitySource, load_identity
 from edgeproxy.tls.files import pairs_in
+from edgeproxy.tls.identity import Identity, IdentitySource, load_identity
 from edgeproxy.tls.ocsp.refusal import Refusal, Refused
 from edgeproxy.tls.ocsp.staple import Staple
 from edgeproxy.tls.ocsp.stapler import Stapler

@@ -11,7 +11,7 @@ from edgeproxy.config.compile import (
     metrics_addresses,
     origin_settings,
     redirect_addresses,
-    state_dir,
+    state_directory,
     tls_parameters,
 )
 from edgeproxy.tls.parameters import TlsParameters
@@ -223,4 +223,4 @@ def test_where_metrics_are_shown(tmp_path):
     ],
 )
 def test_where_state_is_kept(tmp_path, said, environ, folder):
-    assert state_dir(loaded(tmp_path, head=HEAD + said), environ) == Path(folder)
+    assert state_directory(loaded(tmp_path, head=HEAD + said), environ) == Path(folder)
