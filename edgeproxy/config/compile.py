@@ -5,6 +5,7 @@ reads it. Nothing is checked again here and nothing is opened.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from edgeproxy.cache.policy import CachePolicy
@@ -64,6 +65,19 @@ def https_addresses(config: Config) -> list[tuple[str, int]]:
 def redirect_addresses(config: Config) -> list[tuple[str, int]]:
     """Return the addresses for plain HTTP."""
     return [(address.host, address.port) for address in config.listen.http_redirect or ()]
+
+
+def metrics_addresses(config: Config) -> list[tuple[str, int]]:
+    """Return the addresses for metrics."""
+    return [(address.host, address.port) for address in config.listen.metrics or ()]
+
+
+def state_directory(config: Config, environ: Mapping[str, str]) -> Path:
+    """Return the folder for what outlives a process; systemd names the first of several."""
+    if config.pop.state_dir is not None:
+        return config.pop.state_dir
+    named = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(named or "/var/lib/edgeproxy")
 
 
 def access_log_settings(config: Config) -> AccessLogSettings:

@@ -22,7 +22,6 @@ _LATER = frozenset(
         "listen.http3",
         "listen.alt_svc_max_age",
         "listen.admin",
-        "listen.metrics",
         "listen.workers",
         "tls.min_version",
         "tls.ocsp_stapling",

@@ -60,6 +60,11 @@ class Pop(Section):
     name: Name = Field(
         default="edgeproxy", description="Names this PoP in Cache-Status, Via and CDN-Loop."
     )
+    state_dir: FilePath | None = Field(
+        default=None,
+        description="Folder of the control socket and of what is kept over restarts; "
+        "default: `$STATE_DIRECTORY`, else `/var/lib/edgeproxy`.",
+    )
 
 
 class Listen(Section):
@@ -70,6 +75,10 @@ class Listen(Section):
     )
     http_redirect: OneOrMore[ListenAddress] | None = Field(
         default=None, description="Addresses where plain HTTP is answered with a redirect to HTTPS."
+    )
+    metrics: OneOrMore[ListenAddress] | None = Field(
+        default=None,
+        description="Addresses of `/metrics` and `/healthz` over plain HTTP; not for everybody.",
     )
 
 

@@ -8,8 +8,10 @@ from edgeproxy.config.compile import (
     compile_sites,
     https_addresses,
     limits,
+    metrics_addresses,
     origin_settings,
     redirect_addresses,
+    state_directory,
 )
 from edgeproxy.wire.limits import Limits
 from tests.support.configs import HEAD, loaded
@@ -193,3 +195,26 @@ def test_client_addresses_are_cut_unless_said(tmp_path):
     )
     assert (full.client_prefix_ipv4, full.client_prefix_ipv6) == (32, 128)
     assert full.style == "console"
+
+
+def test_metrics_are_shown_where_it_says(tmp_path):
+    assert metrics_addresses(loaded(tmp_path)) == []
+    head = HEAD.replace("[listen]", '[listen]\nmetrics = ["127.0.0.1:9090", "[::1]:9090"]')
+    assert metrics_addresses(loaded(tmp_path, head=head)) == [("127.0.0.1", 9090), ("::1", 9090)]
+
+
+@pytest.mark.parametrize(
+    ("environ", "folder"),
+    [
+        ({}, "/var/lib/edgeproxy"),
+        ({"STATE_DIRECTORY": ""}, "/var/lib/edgeproxy"),
+        ({"STATE_DIRECTORY": "/var/lib/private/edge:/var/lib/other"}, "/var/lib/private/edge"),
+    ],
+)
+def test_state_is_kept_where_the_system_says_by_default(tmp_path, environ, folder):
+    assert state_directory(loaded(tmp_path), environ) == Path(folder)
+
+
+def test_state_is_kept_where_the_configuration_says(tmp_path):
+    config = loaded(tmp_path, head=HEAD.replace("[listen]", '[pop]\nstate_dir = "s"\n[listen]'))
+    assert state_directory(config, {"STATE_DIRECTORY": "/x"}) == tmp_path / "s"
