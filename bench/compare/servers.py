@@ -101,6 +101,9 @@ http {{
 EDGE = """\
 config_version = 1
 
+[pop]
+state_dir = "state"
+
 [listen]
 https = "127.0.0.1:{port}"
 

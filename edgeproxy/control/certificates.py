@@ -26,7 +26,11 @@ class NotReverted:
 
 
 class CertificateControl(Protocol):
-    """What can be asked of a running PoP about its identities."""
+    """What can be asked of a running PoP about its identities.
+
+    No two commands run at the same time, but one that takes too long (`api.SECONDS_MAX`)
+    is cancelled: it must leave everything as it was, or as it wanted it.
+    """
 
     def status(self) -> Document:
         """Describe every identity: what is live, its staples, what came of the last load."""

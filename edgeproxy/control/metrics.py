@@ -2,11 +2,12 @@
 
 It shows and never changes anything, so that it may listen where scrapers reach it; host names and
 traffic are in there, so that it should not listen where everybody does. Scrapes are rendered one
-after another, each in a thread: they wait for each other and never hold up a request.
+after another in a thread: they wait for each other and never hold up a request.
 """
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
@@ -31,12 +32,14 @@ def metrics_server(exposition: Exposition, is_serving: Callable[[], bool]) -> Sm
 
 def metrics_application(exposition: Exposition, is_serving: Callable[[], bool]) -> web.Application:
     """Return the application; `is_serving` says whether new clients are welcome."""
-    one_at_a_time = asyncio.Lock()
+    # One thread: scrapes follow each other, and wait for no name that is being resolved in the
+    # loop's own pool.
+    thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")
 
     async def metrics(request: web.Request) -> web.Response:
         accept = ",".join(request.headers.getall("Accept", ()))
-        async with one_at_a_time:
-            text, media_type = await asyncio.to_thread(render, exposition.snapshot(), accept)
+        loop, snapshot = asyncio.get_running_loop(), exposition.snapshot()
+        text, media_type = await loop.run_in_executor(thread, render, snapshot, accept)
         return web.Response(body=text, headers={"Content-Type": media_type, "Vary": "Accept"})
 
     async def health(_request: web.Request) -> web.Response:
@@ -44,6 +47,11 @@ def metrics_application(exposition: Exposition, is_serving: Callable[[], bool]) 
             return web.Response(text="ok\n")
         return web.Response(status=503, text="not serving\n")
 
-    return application(
+    async def release(_application: web.Application) -> None:
+        thread.shutdown(wait=False, cancel_futures=True)
+
+    made = application(
         [web.get("/metrics", metrics), web.get("/healthz", health)], seconds_max=SECONDS_MAX
     )
+    made.on_cleanup.append(release)
+    return made

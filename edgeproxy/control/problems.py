@@ -2,7 +2,7 @@
 
 Knows no route. An answer ends its connection (see `server`), is not to be stored, and says nothing
 about the software that wrote it. A handler that fails is our fault: it is logged here, and the
-client is told no more than that.
+client is told no more than that. What is no HTTP at all never gets here: aiohttp refuses it.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ async def _answered(
 ) -> web.StreamResponse:
     try:
         async with asyncio.timeout(seconds_max):
-            await request.read()
+            await _read(request)
             return await handler(request)
     except web.HTTPException as error:
         response = problem(error.status)
@@ -66,11 +66,16 @@ async def _answered(
         return response
     except TimeoutError:
         return problem(503, f"not done within {seconds_max:g} seconds")
-    except ConnectionError:
-        raise
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         return problem(500)
+
+
+async def _read(request: web.Request) -> None:
+    try:
+        await request.read()
+    except (ConnectionError, web.RequestPayloadError):  # broken off, or no chunks
+        raise web.HTTPBadRequest from None
 
 
 async def _without_advertisement(_request: web.Request, response: web.StreamResponse) -> None:

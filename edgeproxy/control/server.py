@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Iterable
+from typing import cast
 
 from aiohttp import web
 
@@ -124,12 +125,10 @@ class _Exchange(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, or end at once."""
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("a stream's transport is needed")
-        self._transport = transport
-        self._inner = self._server.joined(self, transport)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's of Unix sockets is none
+        self._inner = self._server.joined(self, self._transport)
         if self._inner is None:
-            transport.abort()
+            self.cut()
             return
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(self._server.seconds_max, self.cut)

@@ -86,11 +86,14 @@ async def _start_origin(options: DemoOptions, ca: DevelopmentCa) -> DemoOrigin:
 def _where(pop: PointOfPresence, origin: DemoOrigin, ca: Path) -> str:
     """Say where everything is, and what to try first."""
     https, http = pop.https_addresses[0][1], pop.http_addresses[0][1]
+    metrics = "".join(
+        f"The metrics http://localhost:{port}/metrics\n" for _, port in pop.metrics_addresses
+    )
     return f"""\
 The edge    https://localhost:{https}/     HTTP/2 and HTTP/1.1 over TLS 1.3
             http://localhost:{http}/      redirects to it
 The origin  https://localhost:{origin.port}/     what the edge pulls from, as {ORIGIN_NAME}
-
+{metrics}
 Try         curl --http2 --cacert {ca} -i https://localhost:{https}/bootstrap.js
             twice: the first answer comes from the origin, the second one from memory.
 A browser   needs {ca} among its authorities (it is good for

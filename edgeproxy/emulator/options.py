@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """Ports (0 takes a free one), a folder for certificates, and how slow the origin is.
+    """Ports (0 takes a free one, None is none), a folder for files, and how slow the origin is.
 
     40 ms is what an origin two countries away needs: enough to see a hit from a miss by eye.
     """
@@ -14,5 +14,6 @@ class DemoOptions:
     https_port: int = 8443
     http_port: int = 8080
     origin_port: int = 8444
+    metrics_port: int | None = None
     folder: Path = Path("var/demo")
     origin_latency_seconds: float = 0.04

@@ -20,11 +20,12 @@ config_version = 1
 
 [pop]
 name = "demo"
+state_dir = "state"
 
 [listen]
 https = "127.0.0.1:{https_port}"
 http_redirect = "127.0.0.1:{http_port}"
-
+{metrics}
 [limits]
 drain_timeout = "2s"
 
@@ -83,8 +84,10 @@ access = {{ format = "console", client_ip = "full" }}
 def write_settings(options: DemoOptions, origin_port: int) -> Path:
     """Write the configuration into the demo's folder and return its path."""
     path = options.folder / "edge.toml"
+    port = options.metrics_port
     text = _TEXT.format(
         file=path,
+        metrics="" if port is None else f'metrics = "127.0.0.1:{port}"\n',
         https_port=options.https_port,
         http_port=options.http_port,
         origin_port=origin_port,

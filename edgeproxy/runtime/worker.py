@@ -11,11 +11,14 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import Literal
 
+from edgeproxy import __version__
 from edgeproxy.clock import Clock, SystemClock
 from edgeproxy.config import compile as slices
 from edgeproxy.config.certificates import load_certificates
 from edgeproxy.config.schema import Config
+from edgeproxy.control.certificates import CertificateControl
 from edgeproxy.edge.handler import Edge
 from edgeproxy.edge.redirect import RedirectToHttps
 from edgeproxy.edge.settings import EdgeSettings
@@ -29,7 +32,15 @@ from edgeproxy.listeners.tcp import TcpListener
 from edgeproxy.listeners.turns import Turns
 from edgeproxy.observe.access_log import AccessLog
 from edgeproxy.observe.counters import Counters
+from edgeproxy.observe.exposition import Exposition
+from edgeproxy.observe.facts import Facts
 from edgeproxy.origin.client import Origin
+from edgeproxy.runtime.operations import (
+    LoadedCertificates,
+    Operations,
+    certificate_facts,
+    facts,
+)
 from edgeproxy.runtime.sockets import Address, bind_all, close_all, name_of
 from edgeproxy.store.memory import MemoryStore
 from edgeproxy.tls.contexts import FrontContext
@@ -84,10 +95,13 @@ class PointOfPresence:
         self._turns = Turns(self._clock.monotonic)
         self._sockets: list[socket.socket] = []
         self._listeners: list[TcpListener] = []
+        self._phase: Literal["starting", "serving", "draining"] = "starting"
+        self._started = self._clock.monotonic()
         self._stack = AsyncExitStack()
         self.edge: Edge
         self.https_addresses: list[Address] = []
         self.http_addresses: list[Address] = []
+        self.metrics_addresses: list[Address] = []
 
     @property
     def connections(self) -> int:
@@ -98,16 +112,20 @@ class PointOfPresence:
         """Bind every address and accept; all or nothing.
 
         Raises:
-            UnavailableError: an address cannot be bound.
+            UnavailableError: an address cannot be bound, or a PoP of this name is running.
         """
         config = self._config
         https = bind_all(slices.https_addresses(config))
         self._stack.callback(close_all, https)
         http = bind_all(slices.redirect_addresses(config))
         self._stack.callback(close_all, http)
+        metrics = bind_all(slices.metrics_addresses(config))
+        self._stack.callback(close_all, metrics)
         self._sockets = [*https, *http]
         self.https_addresses = [name_of(sock) for sock in https]
         self.http_addresses = [name_of(sock) for sock in http]
+        self.metrics_addresses = [name_of(sock) for sock in metrics]
+        await self._open_to_operators(metrics)
         for origin in self._origins.values():
             self._stack.push_async_callback(origin.aclose)
         self.edge = self._make_edge()
@@ -116,12 +134,14 @@ class PointOfPresence:
         if http:
             redirect = redirect_application(self._sites, self.https_addresses[0][1])
             await self._listen(http, self._sessions(redirect), None)
+        self._phase = "serving"
 
     async def drain(self, hurry: asyncio.Event | None = None) -> bool:
         """Accept nothing new and let what is in flight finish.
 
         Returns False when time ran out, or `hurry` was set, before everything had.
         """
+        self._phase = "draining"
         # Where nobody accepts any more the kernel must not: clients would hang in its queue.
         close_all(self._sockets)
         hurry = hurry or asyncio.Event()
@@ -172,6 +192,41 @@ class PointOfPresence:
 
         return begin
 
+    async def _open_to_operators(self, metrics: list[socket.socket]) -> None:
+        operations = Operations(
+            exposition=Exposition(self.counters, self._facts),
+            certificates=self._certificate_control(),
+            status=self._status,
+            is_serving=lambda: self._phase == "serving",
+        )
+        self._stack.push_async_callback(operations.aclose)
+        folder = slices.state_directory(self._config, os.environ)
+        await operations.start(metrics, folder, self._config.pop.name)
+
+    def _certificate_control(self) -> CertificateControl:
+        return LoadedCertificates(self._front)
+
+    def _facts(self) -> Facts:
+        return facts(
+            dict(zip(("https", "http"), self._listeners, strict=False)),
+            self.store,
+            certificate_facts(self._front.identities),
+            is_draining=self._phase == "draining",
+        )
+
+    def _status(self) -> dict[str, object]:
+        """Describe this PoP for `edgeproxy status`."""
+        return {
+            "pop": self._config.pop.name,
+            "version": __version__,
+            "pid": os.getpid(),
+            "phase": self._phase,
+            "uptime_seconds": self._clock.monotonic() - self._started,
+            "connections": self.connections,
+            "cache": {"memory": {"objects": self.store.objects, "bytes": self.store.bytes}},
+            "counters": self.counters.snapshot(),
+        }
+
     async def _listen(
         self, sockets: list[socket.socket], sessions: SessionFactory, front: FrontContext | None
     ) -> None:
@@ -199,6 +254,8 @@ async def serve(
             announce(f"listening on https://{_shown(host)}:{port} (h2, http/1.1)")
         for host, port in pop.http_addresses:
             announce(f"listening on http://{_shown(host)}:{port} (redirects to https)")
+        for host, port in pop.metrics_addresses:
+            announce(f"listening on http://{_shown(host)}:{port} (metrics)")
         gc.freeze()  # what start-up made lives as long as the process: no collection looks at it
         await stop.wait()
         announce("draining")

@@ -33,6 +33,7 @@ def production(place, port: int) -> str:
         'tls = { ca_file = "/etc/edgeproxy/origin-ca.pem" }': (
             f'tls = {{ ca_file = "{place.ca.path}" }}\nhost = "{ORIGIN_NAME}"'
         ),
+        "[pop]\n": f'[pop]\nstate_dir = "{place.folder}/state"\n',
         "access = { enabled = true": "access = { enabled = false",
     }
     text = Path("config/production.toml").read_text(encoding="utf-8")

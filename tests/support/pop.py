@@ -38,9 +38,11 @@ config_version = 1
 
 [pop]
 name = "fra1"
+state_dir = "{state_dir}"
 
 [listen]
 https = "127.0.0.1:{port}"
+{listen}
 
 [limits]
 drain_timeout = "20s"
@@ -88,6 +90,8 @@ class Place:
         origin: str = "",
         host: str = "",
         limits: str = "",
+        listen: str = "",
+        state_dir: str = "state",
         ca_file: Path | None = None,
         port: int = 0,
         access_log: bool = False,
@@ -99,6 +103,8 @@ class Place:
             origin=origin,
             host=host,
             limits=limits,
+            listen=listen,
+            state_dir=state_dir,
             ca=ca_file or self.ca.path,
             chain=self.leaf.chain_path,
             key=self.leaf.key_path,
@@ -130,6 +136,10 @@ class RunningPop:
     @property
     def port(self) -> int:
         return self.worker.https_addresses[0][1]
+
+    @property
+    def metrics_port(self) -> int:
+        return self.worker.metrics_addresses[0][1]
 
     @property
     def edge(self) -> Edge:

@@ -19,7 +19,7 @@ config_version = 1
 
 [pop]
 name = "test1"
-
+state_dir = "state"
 [listen]
 https = "127.0.0.1:{port}"
 

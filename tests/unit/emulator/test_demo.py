@@ -33,6 +33,18 @@ async def test_it_says_where_it_is_and_ends_when_told(tmp_path, number):
     assert "Ending" in ending
 
 
+async def test_metrics_are_shown_where_one_asks_for_them(tmp_path):
+    said = []
+
+    def announce(text: str) -> None:
+        said.append(text)
+        if len(said) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    await serve_demo(options(tmp_path, metrics_port=0), announce)
+    assert re.search(r"The metrics http://localhost:[0-9]+/metrics\n", said[0])
+
+
 async def test_after_the_end_the_ports_are_free(tmp_path):
     ports = []
 

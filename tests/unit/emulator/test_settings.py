@@ -6,10 +6,10 @@ from edgeproxy.emulator.settings import ORIGIN_NAME, write_settings
 from edgeproxy.tls.development import issue_leaf, make_ca
 
 
-def loaded(folder):
+def loaded(folder, **ports):
     ca = make_ca(folder)
     issue_leaf(ca, folder / "edge")
-    options = DemoOptions(folder=folder, https_port=18443, http_port=18080)
+    options = DemoOptions(folder=folder, https_port=18443, http_port=18080, **ports)
     return inspect(write_settings(options, 18444), environ={})
 
 
@@ -23,6 +23,14 @@ def test_ports_reach_the_configuration(tmp_path):
     assert [address.port for address in config.listen.http_redirect] == [18080]
     assert config.origin["widget"].urls == ("https://127.0.0.1:18444",)
     assert config.origin["widget"].host == ORIGIN_NAME
+
+
+def test_metrics_are_for_who_asks_and_state_stays_in_the_folder(tmp_path):
+    config = loaded(tmp_path).config
+    assert config.listen.metrics is None
+    assert config.pop.state_dir == tmp_path / "state"
+    config = loaded(tmp_path, metrics_port=19090).config
+    assert [str(address) for address in config.listen.metrics] == ["127.0.0.1:19090"]
 
 
 def test_a_demo_never_sends_hsts(tmp_path):

@@ -204,6 +204,22 @@ async def test_serving_says_where_it_listens_until_it_is_stopped(place, host, sh
     assert third == "draining"
 
 
+async def test_serving_says_where_its_metrics_are(place):
+    text = place.text(NOWHERE, rules=ENTRY, listen='metrics = ["127.0.0.1:0", "[::1]:0"]')
+    stop, said = asyncio.Event(), []
+    stop.set()
+    try:
+        config = load_text(text, base=place.folder)
+        await serve(config, stop=stop, hurry=asyncio.Event(), announce=said.append)
+    finally:
+        gc.unfreeze()
+    shown = [line for line in said if line.endswith(" (metrics)")]
+    assert [line.rpartition(":")[0] for line in shown] == [
+        "listening on http://127.0.0.1",
+        "listening on http://[::1]",
+    ]
+
+
 @pytest.mark.parametrize("reason", ["drain_timeout passed", "told to hurry"])
 async def test_serving_warns_of_clients_that_it_cuts_off(place, origin, caplog, reason):
     origin.on("GET", "/slow").reply(200, b"slow").hold(held := Barrier())

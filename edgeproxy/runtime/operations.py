@@ -1,0 +1,139 @@
+"""What operators ask a running point of presence: its metrics listeners and its control socket.
+
+Joins the servers of `control` to what they show; decides nothing. They answer from before the
+first client until after the last one: a drain is what one wants to watch.
+"""
+
+import logging
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from edgeproxy.control.api import control_server
+from edgeproxy.control.certificates import CertificateControl, Document, NotReverted, Reverted
+from edgeproxy.control.metrics import metrics_server
+from edgeproxy.control.socket_file import Unusable, claim
+from edgeproxy.listeners.tcp import TcpListener
+from edgeproxy.observe.exposition import Exposition
+from edgeproxy.observe.facts import CertificateFacts, Facts, TierFacts
+from edgeproxy.store.memory import MemoryStore
+from edgeproxy.tls.contexts import FrontContext
+from edgeproxy.tls.identity import Identity
+
+log = logging.getLogger(__name__)
+
+
+class Operations:
+    """Running servers; `start`, then `aclose` in every case.
+
+    `status` describes the PoP as a whole, `is_serving` says whether new clients are welcome.
+    """
+
+    def __init__(
+        self,
+        *,
+        exposition: Exposition,
+        certificates: CertificateControl,
+        status: Callable[[], Document],
+        is_serving: Callable[[], bool],
+    ) -> None:
+        self._exposition = exposition
+        self._certificates = certificates
+        self._status = status
+        self._is_serving = is_serving
+        self._stack = AsyncExitStack()
+
+    async def start(self, metrics: list[socket.socket], folder: Path, name: str) -> None:
+        """Show metrics on bound sockets, which stay the caller's, and open `folder/name.sock`.
+
+        Without a control socket the PoP serves all the same; one warning says why there is none.
+
+        Raises:
+            UnavailableError: a running PoP of the same name has the control socket.
+        """
+        control = claim(folder, name)
+        if isinstance(control, Unusable):
+            log.warning(
+                "no control socket %s: %s; `edgeproxy certs` and `status` cannot reach this PoP",
+                control.path,
+                control.reason,
+            )
+        else:
+            self._stack.callback(control.close)
+            server = control_server(self._certificates, self._status)
+            self._stack.push_async_callback(server.aclose)
+            await server.start([control.sock])
+        if metrics:
+            server = metrics_server(self._exposition, self._is_serving)
+            self._stack.push_async_callback(server.aclose)
+            await server.start(metrics)
+
+    async def aclose(self) -> None:
+        """Stop answering and remove the control socket."""
+        await self._stack.aclose()
+
+
+class LoadedCertificates:
+    """A `CertificateControl` for identities that stay what they were at the start."""
+
+    def __init__(self, front: FrontContext) -> None:
+        self._front = front
+
+    def status(self) -> Document:
+        """Name them."""
+        return {
+            "identities": [
+                {
+                    "name": identity.name,
+                    "names": list(identity.names),
+                    "not_after": identity.not_after.isoformat(),
+                }
+                for identity in self._front.identities
+            ]
+        }
+
+    async def reload(self) -> Document:
+        """Nothing is ever loaded anew."""
+        return self.status()
+
+    async def revert(self, name: str) -> Reverted | NotReverted:
+        """Nothing is ever kept."""
+        is_known = any(identity.name == name for identity in self._front.identities)
+        return NotReverted("nothing-kept" if is_known else "unknown-name")
+
+
+def facts(
+    listeners: Mapping[str, TcpListener],
+    store: MemoryStore,
+    certificates: Iterable[CertificateFacts],
+    *,
+    is_draining: bool,
+) -> Facts:
+    """Return what is true now; costs a look at each listener and certificate, none at clients."""
+    refusals: Counter[str] = Counter()
+    for listener in listeners.values():
+        refusals.update(listener.refusals)
+    return Facts(
+        is_draining=is_draining,
+        connections={name: listener.connections for name, listener in listeners.items()},
+        refusals=refusals,
+        tiers={"memory": TierFacts(store.objects, store.bytes, store.bytes_max, store.evictions)},
+        certificates=tuple(certificates),
+    )
+
+
+def certificate_facts(identities: Iterable[Identity]) -> list[CertificateFacts]:
+    """Return when certificates begin and end."""
+    return [
+        CertificateFacts(
+            identity=identity.name,
+            key="rsa" if isinstance(identity.key, RSAPrivateKey) else "ecdsa",
+            not_before=identity.not_before.timestamp(),
+            not_after=identity.not_after.timestamp(),
+        )
+        for identity in identities
+    ]
