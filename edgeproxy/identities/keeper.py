@@ -134,6 +134,14 @@ class Keeper:
         """Describe one identity, ready for JSON; the name must be known."""
         return describe(self._held[name], self._clock.now())
 
+    def fingerprints(self) -> set[str]:
+        """Return those of all certificates that are live."""
+        return {
+            each.fingerprint
+            for held in self._held.values()
+            for each in held.live.identity.credentials
+        }
+
     def facts(self) -> tuple[CertificateFacts, ...]:
         """Return what metrics say of the certificates that new connections get."""
         return tuple(

@@ -11,18 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-
 from edgeproxy.control.api import control_server
-from edgeproxy.control.certificates import CertificateControl, Document, NotReverted, Reverted
+from edgeproxy.control.certificates import CertificateControl, Document
 from edgeproxy.control.metrics import metrics_server
 from edgeproxy.control.socket_file import Unusable, claim
 from edgeproxy.listeners.tcp import TcpListener
 from edgeproxy.observe.exposition import Exposition
 from edgeproxy.observe.facts import CertificateFacts, Facts, TierFacts
 from edgeproxy.store.memory import MemoryStore
-from edgeproxy.tls.contexts import FrontContext
-from edgeproxy.tls.identity import Identity
 
 log = logging.getLogger(__name__)
 
@@ -77,35 +73,6 @@ class Operations:
         await self._stack.aclose()
 
 
-class LoadedCertificates:
-    """A `CertificateControl` for identities that stay what they were at the start."""
-
-    def __init__(self, front: FrontContext) -> None:
-        self._front = front
-
-    def status(self) -> Document:
-        """Name them."""
-        return {
-            "identities": [
-                {
-                    "name": identity.name,
-                    "names": list(identity.names),
-                    "not_after": identity.not_after.isoformat(),
-                }
-                for identity in self._front.identities
-            ]
-        }
-
-    async def reload(self) -> Document:
-        """Nothing is ever loaded anew."""
-        return self.status()
-
-    async def revert(self, name: str) -> Reverted | NotReverted:
-        """Nothing is ever kept."""
-        is_known = any(identity.name == name for identity in self._front.identities)
-        return NotReverted("nothing-kept" if is_known else "unknown-name")
-
-
 def facts(
     listeners: Mapping[str, TcpListener],
     store: MemoryStore,
@@ -124,16 +91,3 @@ def facts(
         tiers={"memory": TierFacts(store.objects, store.bytes, store.bytes_max, store.evictions)},
         certificates=tuple(certificates),
     )
-
-
-def certificate_facts(identities: Iterable[Identity]) -> list[CertificateFacts]:
-    """Return when certificates begin and end."""
-    return [
-        CertificateFacts(
-            identity=identity.name,
-            key="rsa" if isinstance(identity.key, RSAPrivateKey) else "ecdsa",
-            not_before=identity.not_before.timestamp(),
-            not_after=identity.not_after.timestamp(),
-        )
-        for identity in identities
-    ]

@@ -1,6 +1,7 @@
 """The process around a point of presence: event loop, logging, limits, signals, exit.
 
-The first SIGTERM or SIGINT drains; the second one ends what is left at once.
+The first SIGTERM or SIGINT drains; the second one ends what is left at once. SIGHUP looks for new
+certificates.
 """
 
 import logging
@@ -10,7 +11,7 @@ import uvloop
 from edgeproxy.config.schema import Config
 from edgeproxy.observe import logging as application_log
 from edgeproxy.runtime import descriptors
-from edgeproxy.runtime.signals import EndSignals
+from edgeproxy.runtime.signals import Signals
 from edgeproxy.runtime.worker import serve
 
 log = logging.getLogger(__name__)
@@ -35,5 +36,4 @@ def run(config: Config) -> int:
 
 
 async def _until_told(config: Config) -> None:
-    told = EndSignals()
-    await serve(config, stop=told.stop, hurry=told.hurry, announce=log.info)
+    await serve(config, Signals(), log.info)

@@ -17,6 +17,7 @@ from edgeproxy import __version__
 from edgeproxy.clock import Clock, SystemClock
 from edgeproxy.config import compile as slices
 from edgeproxy.config.certificates import load_certificates
+from edgeproxy.config.files import identity_sources
 from edgeproxy.config.schema import Config
 from edgeproxy.control.certificates import CertificateControl
 from edgeproxy.edge.handler import Edge
@@ -77,13 +78,24 @@ class PointOfPresence:
         self._limits = slices.limits(config)
         self._sink = access_log_sink
         self.counters = Counters()
+        identities = load_certificates(config, now=self._clock.now())
         self._front = FrontContext(
-            load_certificates(config, now=self._clock.now()),
+            identities,
             parameters=slices.tls_parameters(config),
             unknown_name=config.tls.unknown_sni,
             no_name=config.tls.no_sni,
             clock=self._clock,
             observe=self.counters.handshake,
+        )
+        self._state_folder = slices.state_directory(config, os.environ)
+        self._certificates = Certificates(
+            list(zip(identity_sources(config), identities, strict=True)),
+            lambda live, withheld: self._front.replace(live, withheld=withheld),
+            folder=self._state_folder,
+            is_stapling=config.tls.ocsp_stapling == "auto",
+            overlap_seconds=config.tls.overlap,
+            clock=self._clock,
+            counters=self.counters,
         )
         memory = config.cache.memory
         self.store = MemoryStore(memory.size, memory.max_object)
@@ -125,6 +137,8 @@ class PointOfPresence:
         self.https_addresses = [name_of(sock) for sock in https]
         self.http_addresses = [name_of(sock) for sock in http]
         self.metrics_addresses = [name_of(sock) for sock in metrics]
+        self._stack.push_async_callback(self._certificates.aclose)
+        await self._certificates.start()
         await self._open_to_operators(metrics)
         for origin in self._origins.values():
             self._stack.push_async_callback(origin.aclose)
@@ -135,6 +149,14 @@ class PointOfPresence:
             redirect = redirect_application(self._sites, self.https_addresses[0][1])
             await self._listen(http, self._sessions(redirect), None)
         self._phase = "serving"
+
+    async def follow(self, reload: asyncio.Event) -> None:
+        """Look at all certificate files whenever `reload` is set, until cancelled."""
+        while True:
+            await reload.wait()
+            reload.clear()
+            log.info("told to look for new certificates")
+            await self._certificates.reload()
 
     async def drain(self, hurry: asyncio.Event | None = None) -> bool:
         """Accept nothing new and let what is in flight finish.
@@ -195,22 +217,18 @@ class PointOfPresence:
     async def _open_to_operators(self, metrics: list[socket.socket]) -> None:
         operations = Operations(
             exposition=Exposition(self.counters, self._facts),
-            certificates=self._certificate_control(),
+            certificates=self._certificates,
             status=self._status,
             is_serving=lambda: self._phase == "serving",
         )
         self._stack.push_async_callback(operations.aclose)
-        folder = slices.state_directory(self._config, os.environ)
-        await operations.start(metrics, folder, self._config.pop.name)
-
-    def _certificate_control(self) -> CertificateControl:
-        return LoadedCertificates(self._front)
+        await operations.start(metrics, self._state_folder, self._config.pop.name)
 
     def _facts(self) -> Facts:
         return facts(
             dict(zip(("https", "http"), self._listeners, strict=False)),
             self.store,
-            certificate_facts(self._front.identities),
+            self._certificates.facts(),
             is_draining=self._phase == "draining",
         )
 
@@ -243,10 +261,8 @@ def redirect_application(sites: Sites, https_port: int) -> RedirectToHttps:
     return RedirectToHttps(lambda host: sites.resolve(host) is not None, https_port)
 
 
-async def serve(
-    config: Config, *, stop: asyncio.Event, hurry: asyncio.Event, announce: Callable[[str], object]
-) -> None:
-    """Run one point of presence until `stop` is set, then drain it, at most until `hurry` is."""
+async def serve(config: Config, told: Signals, announce: Callable[[str], object]) -> None:
+    """Run one point of presence until it is told to stop, then drain it unless told to hurry."""
     pop = PointOfPresence(config)
     try:
         await pop.start()
@@ -257,10 +273,13 @@ async def serve(
         for host, port in pop.metrics_addresses:
             announce(f"listening on http://{_shown(host)}:{port} (metrics)")
         gc.freeze()  # what start-up made lives as long as the process: no collection looks at it
-        await stop.wait()
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(pop.follow(told.reload))
+            await told.stop.wait()
+            following.cancel()
         announce("draining")
-        if not await pop.drain(hurry):
-            why = "told to hurry" if hurry.is_set() else "drain_timeout passed"
+        if not await pop.drain(told.hurry):
+            why = "told to hurry" if told.hurry.is_set() else "drain_timeout passed"
             log.warning("%s with %d connections open", why, pop.connections)
     finally:
         await pop.aclose()

@@ -1,0 +1,109 @@
+"""Joins the keeper of identities to a configuration, to responders, and to the control socket.
+
+Decides nothing: `identities` does. The responders' client and the folder of staples belong to one
+keeper and end with it.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from edgeproxy.clock import Clock
+from edgeproxy.control.certificates import Document, NotReverted, Reverted
+from edgeproxy.identities.keeper import Keeper, Publish
+from edgeproxy.observe.counters import Counters
+from edgeproxy.observe.facts import CertificateFacts
+from edgeproxy.tls.credential import Credential
+from edgeproxy.tls.identity import Identity, IdentitySource
+from edgeproxy.tls.ocsp.responder import Responder
+from edgeproxy.tls.ocsp.shelf import Shelf
+from edgeproxy.tls.ocsp.stapler import Stapler
+
+STAPLES_FOLDER = "staples"
+
+
+class Certificates:
+    """The identities of a running PoP, and what can be asked of them (`CertificateControl`).
+
+    `identities` pairs sources with what was loaded of them; `publish` makes them live. `folder` is
+    where state is kept; `is_stapling` is what `tls.ocsp_stapling` says.
+    """
+
+    def __init__(
+        self,
+        identities: Sequence[tuple[IdentitySource, Identity]],
+        publish: Publish,
+        *,
+        folder: Path,
+        is_stapling: bool,
+        overlap_seconds: float,
+        clock: Clock,
+        counters: Counters,
+    ) -> None:
+        self._clock = clock
+        self._counters = counters
+        self._shelf = Shelf(folder / STAPLES_FOLDER)
+        self._responder = Responder()
+        self._stack = AsyncExitStack()
+        self._keeper = Keeper(
+            identities,
+            publish,
+            stapler_of=self._stapler_of if is_stapling else None,
+            clock=clock,
+            counters=counters,
+            overlap_seconds=overlap_seconds,
+        )
+
+    async def start(self) -> None:
+        """Staple, make everything live, and keep it so; to be called before the first client."""
+        self._stack.push_async_callback(self._responder.aclose)
+        self._stack.push_async_callback(self._keeper.aclose)
+        await self._keeper.start()
+        leaves = self._keeper.fingerprints()
+        await asyncio.to_thread(self._shelf.prune, leaves, self._clock.now())
+
+    async def aclose(self) -> None:
+        """Stop watching files and asking responders."""
+        await self._stack.aclose()
+
+    def facts(self) -> tuple[CertificateFacts, ...]:
+        """Return what metrics say of certificates."""
+        return self._keeper.facts()
+
+    # --- control.certificates.CertificateControl ------------------------------------------------
+
+    def status(self) -> Document:
+        """Describe every identity; see `CertificateControl`."""
+        return self._keeper.status()
+
+    async def reload(self) -> Document:
+        """Look at all files now; see `CertificateControl`."""
+        await self._keeper.reload()
+        return self._keeper.status()
+
+    async def revert(self, name: str) -> Reverted | NotReverted:
+        """Go back to the previous identity; see `CertificateControl`."""
+        outcome = await self._keeper.revert(name)
+        if outcome == "reverted":
+            return Reverted(self._keeper.status_of(name))
+        return NotReverted(outcome)
+
+    def _stapler_of(self, name: str, credential: Credential) -> Stapler:
+        return Stapler(
+            name,
+            credential.leaf,
+            credential.issuer,
+            responder=self._responder,
+            shelf=self._shelf,
+            clock=self._clock,
+            random=random.random,
+            on_result=self._counting(name),
+        )
+
+    def _counting(self, name: str) -> Callable[[str], None]:
+        def count(result: str) -> None:
+            self._counters.ocsp_fetches[name, result] += 1
+
+        return count
