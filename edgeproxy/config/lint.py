@@ -15,8 +15,8 @@ from edgeproxy.config.locate import Loc
 from edgeproxy.config.policies import KINDS, WITHOUT_EFFECT_ON_PASS, kind_of
 from edgeproxy.config.schema import Config, Host, Origin, PolicyOptions
 from edgeproxy.config.values import Address
-from edgeproxy.control.socket_file import socket_path, too_long
 from edgeproxy.edge.patterns import PathPattern
+from edgeproxy.tls.parameters import is_supported
 
 
 class Finding(NamedTuple):
@@ -34,7 +34,7 @@ Names = Mapping[str, list[str]]
 def findings(config: Config, names: Names) -> Iterator[Finding]:
     """Yield everything that contradicts itself."""
     yield from _listeners(config)
-    yield from _state(config)
+    yield from _groups(config)
     yield from _policies(config)
     for name, origin in config.origin.items():
         yield from _origin(name, origin, config)
@@ -53,12 +53,10 @@ def _listeners(config: Config) -> Iterator[Finding]:
             seen.add(address)
 
 
-def _state(config: Config) -> Iterator[Finding]:
-    """What is only known when it runs (permissions, a full disk) is its own business then."""
-    if config.pop.state_dir is not None:
-        path = socket_path(config.pop.state_dir, config.pop.name)
-        if reason := too_long(path):
-            yield Finding(("pop", "state_dir"), f"{path} cannot be a socket: {reason}")
+def _groups(config: Config) -> Iterator[Finding]:
+    for index, group in enumerate(config.tls.groups):
+        if not is_supported(group):
+            yield Finding(("tls", "groups", index), f"this OpenSSL does not know {group}")
 
 
 def _policies(config: Config) -> Iterator[Finding]:

@@ -19,7 +19,6 @@ from edgeproxy.config import compile as slices
 from edgeproxy.config.certificates import load_certificates
 from edgeproxy.config.files import identity_sources
 from edgeproxy.config.schema import Config
-from edgeproxy.control.certificates import CertificateControl
 from edgeproxy.edge.handler import Edge
 from edgeproxy.edge.redirect import RedirectToHttps
 from edgeproxy.edge.settings import EdgeSettings
@@ -36,12 +35,9 @@ from edgeproxy.observe.counters import Counters
 from edgeproxy.observe.exposition import Exposition
 from edgeproxy.observe.facts import Facts
 from edgeproxy.origin.client import Origin
-from edgeproxy.runtime.operations import (
-    LoadedCertificates,
-    Operations,
-    certificate_facts,
-    facts,
-)
+from edgeproxy.runtime.certificates import Certificates
+from edgeproxy.runtime.operations import Operations, facts
+from edgeproxy.runtime.signals import Signals
 from edgeproxy.runtime.sockets import Address, bind_all, close_all, name_of
 from edgeproxy.store.memory import MemoryStore
 from edgeproxy.tls.contexts import FrontContext

@@ -35,23 +35,9 @@ def test_metrics_need_an_address_of_their_own(tmp_path):
     assert found(tmp_path, head=head) == ["listen.metrics: 127.0.0.1:8443 is listened on twice"]
 
 
-def test_a_folder_too_deep_for_a_socket(tmp_path):
-    folder = "/" + "d" * 200
-    [problem] = found(tmp_path, head=f'{HEAD}\n[pop]\nstate_dir = "{folder}"\n')
-    assert problem == (
-        f"pop.state_dir: {folder}/edgeproxy.sock cannot be a socket: "
-        "its path has 216 bytes, 107 are the most"
-    )
-
-
 def test_free_ports_are_never_the_same(tmp_path):
     head = HEAD.replace('"127.0.0.1:8443"', '["127.0.0.1:0", "127.0.0.1:0"]')
     assert found(tmp_path, head=head) == []
-
-
-def test_metrics_are_shown_at_an_address_of_their_own(tmp_path):
-    head = HEAD.replace("[origin", 'metrics = "127.0.0.1:8443"\n[origin')
-    assert found(tmp_path, head=head) == ["listen.metrics: 127.0.0.1:8443 is listened on twice"]
 
 
 def test_a_group_that_this_openssl_does_not_have(tmp_path):

@@ -4,12 +4,12 @@ import signal
 
 import pytest
 
-from edgeproxy.runtime.signals import EndSignals
+from edgeproxy.runtime.signals import Signals
 
 
 @pytest.fixture
 async def told():
-    yield EndSignals()
+    yield Signals()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().remove_signal_handler(number)
 
