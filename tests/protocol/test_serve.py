@@ -10,6 +10,7 @@ import pytest
 from tests.support.barrier import Barrier
 from tests.support.h1_client import h1_client
 from tests.support.h2_crowd import h2_crowd
+from tests.support.operators import curl, curl_json
 from tests.support.pop import ENTRY, make_place, scripted_origin
 from tests.support.served import run, served
 
@@ -145,3 +146,26 @@ async def test_who_does_not_finish_is_cut_off_after_the_time_for_it(place):
             await client.closed()
             assert await edge.ended() == 0
         assert "drain_timeout passed with 1 connections open" in edge.said
+
+
+async def test_operators_reach_it_also_after_it_was_killed_and_started_again(place):
+    text = place.text("https://127.0.0.1:9", listen='metrics = "127.0.0.1:0"')
+    path = place.folder / "edge.toml"
+    path.write_text(text.replace('level = "warning"', 'level = "info"'))
+    control = place.folder / "state" / "fra1.sock"
+    pids = set()
+    for _ in range(2):
+        async with served(path) as edge:
+            port = (await edge.says(r"http://127\.0\.0\.1:(\d+) \(metrics\)"))[1]
+            assert (await curl(f"http://127.0.0.1:{port}/healthz")).body == b"ok\n"
+            assert (await curl_json(control, "/v1/status"))[1]["phase"] == "serving"
+            pids.add((await curl_json(control, "/v1/status"))[1]["pid"])
+            status, said, wrong = await run("serve", "-c", path)
+            assert (status, said) == (69, "")
+            assert "another PoP named 'fra1' is running" in wrong
+        assert control.exists()  # killed, it could not tidy up
+    assert len(pids) == 2
+    async with served(path) as edge:
+        edge.terminate()
+        assert await edge.ended() == 0
+        assert not control.exists()
