@@ -18,8 +18,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeproxy.errors import UnavailableError
-
 PATH_BYTES_MAX = 107
 """What Linux has room for: `sun_path` of unix(7), less the zero at its end."""
 
@@ -61,11 +59,7 @@ def too_long(path: Path) -> str:
 
 
 def claim(folder: Path, name: str) -> ControlSocket | Unusable:
-    """Make `folder/name.sock`, and the folder where there is none.
-
-    Raises:
-        UnavailableError: a running PoP of the same name has it.
-    """
+    """Make `folder/name.sock`, and the folder where there is none."""
     path = socket_path(folder, name)
     if reason := too_long(path):
         return Unusable(path, reason)
@@ -79,7 +73,7 @@ def claim(folder: Path, name: str) -> ControlSocket | Unusable:
             _make_way(path)
             sock = held.enter_context(_bound(path))
         except OSError as error:
-            return Unusable(path, os.strerror(error.errno or 0))
+            return Unusable(path, error.strerror or str(error))
         held.callback(path.unlink, missing_ok=True)
         kept = held.pop_all()
     return ControlSocket(path, sock, kept)
@@ -136,8 +130,6 @@ def _bound(path: Path) -> socket.socket:
     return sock
 
 
-def _taken(path: Path) -> UnavailableError:
-    return UnavailableError(
-        f"another PoP named {path.stem!r} is running: it holds {path} "
-        "(pop.name and pop.state_dir tell them apart)"
-    )
+def _taken(path: Path) -> OSError:
+    why = f"another PoP named {path.stem!r} is running (pop.name and pop.state_dir tell them apart)"
+    return OSError(errno.EADDRINUSE, why)

@@ -21,7 +21,7 @@ from edgeproxy.emulator.origin import DemoOrigin
 from edgeproxy.emulator.settings import ORIGIN_NAME, write_settings
 from edgeproxy.errors import UnavailableError
 from edgeproxy.runtime.descriptors import give_up_stdout
-from edgeproxy.runtime.signals import Signals
+from edgeproxy.runtime.signals import told_by_signals
 from edgeproxy.runtime.worker import PointOfPresence
 from edgeproxy.tls.development import DevelopmentCa, issue_leaf, make_ca
 
@@ -54,7 +54,7 @@ def _say(text: str) -> None:
 
 async def serve_demo(options: DemoOptions, announce: Callable[[str], object]) -> None:
     """Run the demo on this loop until SIGINT or SIGTERM; raises what `run` does."""
-    told = Signals()
+    told = told_by_signals()
     async with AsyncExitStack() as stack:
         ca = make_ca(options.folder)
         origin = await _start_origin(options, ca)

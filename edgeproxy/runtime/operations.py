@@ -47,9 +47,6 @@ class Operations:
         """Show metrics on bound sockets, which stay the caller's, and open `folder/name.sock`.
 
         Without a control socket the PoP serves all the same; one warning says why there is none.
-
-        Raises:
-            UnavailableError: a running PoP of the same name has the control socket.
         """
         control = claim(folder, name)
         if isinstance(control, Unusable):

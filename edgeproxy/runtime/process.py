@@ -11,7 +11,7 @@ import uvloop
 from edgeproxy.config.schema import Config
 from edgeproxy.observe import logging as application_log
 from edgeproxy.runtime import descriptors
-from edgeproxy.runtime.signals import Signals
+from edgeproxy.runtime.signals import told_by_signals
 from edgeproxy.runtime.worker import serve
 
 log = logging.getLogger(__name__)
@@ -36,4 +36,4 @@ def run(config: Config) -> int:
 
 
 async def _until_told(config: Config) -> None:
-    await serve(config, Signals(), log.info)
+    await serve(config, told_by_signals(), log.info)

@@ -1,24 +1,34 @@
-"""Signals as events: SIGTERM and SIGINT ask to end in order, a second one at once; SIGHUP to reload."""
+"""What the process is told from outside, as events."""
 
 import asyncio
 import signal
+from dataclasses import dataclass, field
 
 
-class Signals:
-    """Hears them on the running loop.
+@dataclass(frozen=True)
+class Told:
+    """`stop` asks to end in order, `hurry` to end what is left at once, `reload` to look for news.
 
-    `stop` is set by the first of SIGTERM and SIGINT, `hurry` by the second, `reload` by SIGHUP:
-    whoever obeys that clears it.
+    Whoever obeys `reload` clears it.
     """
 
-    def __init__(self) -> None:
-        self.stop = asyncio.Event()
-        self.hurry = asyncio.Event()
-        self.reload = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._end)
-        loop.add_signal_handler(signal.SIGHUP, self.reload.set)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
+    reload: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def _end(self) -> None:
-        (self.hurry if self.stop.is_set() else self.stop).set()
+
+def told_by_signals() -> Told:
+    """Return what signals tell, heard on the running loop.
+
+    The first of SIGTERM and SIGINT asks to stop, the second one to hurry; SIGHUP to reload.
+    """
+    told = Told()
+
+    def end() -> None:
+        (told.hurry if told.stop.is_set() else told.stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    loop.add_signal_handler(signal.SIGHUP, told.reload.set)
+    return told

@@ -37,7 +37,7 @@ from edgeproxy.observe.facts import Facts
 from edgeproxy.origin.client import Origin
 from edgeproxy.runtime.certificates import Certificates
 from edgeproxy.runtime.operations import Operations, facts
-from edgeproxy.runtime.signals import Signals
+from edgeproxy.runtime.signals import Told
 from edgeproxy.runtime.sockets import Address, bind_all, close_all, name_of
 from edgeproxy.store.memory import MemoryStore
 from edgeproxy.tls.contexts import FrontContext
@@ -120,7 +120,7 @@ class PointOfPresence:
         """Bind every address and accept; all or nothing.
 
         Raises:
-            UnavailableError: an address cannot be bound, or a PoP of this name is running.
+            UnavailableError: an address cannot be bound.
         """
         config = self._config
         https = bind_all(slices.https_addresses(config))
@@ -257,7 +257,7 @@ def redirect_application(sites: Sites, https_port: int) -> RedirectToHttps:
     return RedirectToHttps(lambda host: sites.resolve(host) is not None, https_port)
 
 
-async def serve(config: Config, told: Signals, announce: Callable[[str], object]) -> None:
+async def serve(config: Config, told: Told, announce: Callable[[str], object]) -> None:
     """Run one point of presence until it is told to stop, then drain it unless told to hurry."""
     pop = PointOfPresence(config)
     try:

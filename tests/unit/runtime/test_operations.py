@@ -1,31 +1,33 @@
 import pytest
 
 from edgeproxy.control.certificates import NotReverted
-from edgeproxy.control.socket_file import claim
-from edgeproxy.errors import UnavailableError
 from edgeproxy.observe.counters import Counters
 from edgeproxy.observe.exposition import Exposition
-from edgeproxy.observe.facts import CertificateFacts, Facts, TierFacts
-from edgeproxy.runtime.operations import LoadedCertificates, Operations, certificate_facts, facts
+from edgeproxy.observe.facts import Facts, TierFacts
+from edgeproxy.runtime.operations import Operations, facts
 from edgeproxy.runtime.sockets import bind_all, close_all, name_of
 from edgeproxy.store.memory import MemoryStore
-from edgeproxy.tls.contexts import FrontContext
-from edgeproxy.tls.identity import load_identity
-from tests.support.ca import LocalCa
 from tests.support.operators import curl, curl_json
 
 
-@pytest.fixture
-def identity(tmp_path):
-    leaf = LocalCa(tmp_path).issue("www.example")
-    return load_identity(leaf.chain_path, leaf.key_path, name="www.example")
+class NoCertificates:
+    """Nobody asks about certificates here."""
+
+    def status(self):
+        return {"identities": []}
+
+    async def reload(self):
+        return self.status()
+
+    async def revert(self, _name):
+        return NotReverted("unknown-name")
 
 
 @pytest.fixture
-async def operations(identity):
+async def operations():
     made = Operations(
         exposition=Exposition(Counters(), Facts),
-        certificates=LoadedCertificates(FrontContext([identity])),
+        certificates=NoCertificates(),
         status=lambda: {"pop": "fra1"},
         is_serving=lambda: True,
     )
@@ -55,29 +57,6 @@ async def test_without_a_folder_metrics_are_shown_all_the_same(operations, tmp_p
     )
     assert (await curl(f"http://127.0.0.1:{name_of(sock)[1]}/metrics")).status == 200
     close_all([sock])
-
-
-async def test_a_running_pop_of_the_same_name_is_an_error(operations, tmp_path):
-    other = claim(tmp_path, "fra1")
-    with pytest.raises(UnavailableError, match="another PoP named 'fra1'"):
-        await operations.start([], tmp_path, "fra1")
-    other.close()
-
-
-async def test_loaded_certificates_are_named_and_stay(identity):
-    loaded = LoadedCertificates(FrontContext([identity]))
-    [known] = loaded.status()["identities"]
-    assert (known["name"], known["names"]) == ("www.example", ["www.example"])
-    assert await loaded.reload() == loaded.status()
-    assert await loaded.revert("www.example") == NotReverted("nothing-kept")
-    assert await loaded.revert("other.example") == NotReverted("unknown-name")
-
-
-def test_facts_of_certificates_are_seconds_since_the_epoch(identity):
-    [known] = certificate_facts([identity])
-    assert known == CertificateFacts(
-        "www.example", "ecdsa", identity.not_before.timestamp(), identity.not_after.timestamp()
-    )
 
 
 def test_facts_are_those_of_now():

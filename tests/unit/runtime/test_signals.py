@@ -4,13 +4,13 @@ import signal
 
 import pytest
 
-from edgeproxy.runtime.signals import Signals
+from edgeproxy.runtime.signals import told_by_signals
 
 
 @pytest.fixture
 async def told():
-    yield Signals()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    yield told_by_signals()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().remove_signal_handler(number)
 
 
@@ -22,3 +22,11 @@ async def test_the_first_signal_asks_and_the_second_insists(told, first, second)
     assert not told.hurry.is_set()
     os.kill(os.getpid(), second)
     await told.hurry.wait()
+
+
+async def test_a_hangup_asks_for_news_each_time(told) -> None:
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGHUP)
+        await told.reload.wait()
+        told.reload.clear()
+    assert not told.stop.is_set()

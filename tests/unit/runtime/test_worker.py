@@ -9,6 +9,7 @@ import pytest
 
 from edgeproxy.config.load import load_text
 from edgeproxy.errors import ConfigError, UnavailableError
+from edgeproxy.runtime.signals import Told
 from edgeproxy.runtime.sockets import bind_all, close_all, name_of
 from edgeproxy.runtime.worker import PointOfPresence, serve
 from tests.support.barrier import Barrier, settle
@@ -194,7 +195,7 @@ async def test_serving_says_where_it_listens_until_it_is_stopped(place, host, sh
 
     try:
         async with asyncio.timeout(10):
-            await serve(config, stop=stop, hurry=asyncio.Event(), announce=announce)
+            await serve(config, Told(stop=stop), announce)
     finally:
         gc.unfreeze()  # serve() takes what it found out of the collector's sight
     first, second, third = said
@@ -210,7 +211,7 @@ async def test_serving_says_where_its_metrics_are(place):
     stop.set()
     try:
         config = load_text(text, base=place.folder)
-        await serve(config, stop=stop, hurry=asyncio.Event(), announce=said.append)
+        await serve(config, Told(stop=stop), said.append)
     finally:
         gc.unfreeze()
     shown = [line for line in said if line.endswith(" (metrics)")]
@@ -236,7 +237,7 @@ async def test_serving_warns_of_clients_that_it_cuts_off(place, origin, caplog, 
 
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(serve(config, stop=stop, hurry=hurry, announce=announce))
+            group.create_task(serve(config, Told(stop=stop, hurry=hurry), announce))
             await listening.wait()
             port = int(said[0].split(" ")[2].rpartition(":")[2])
             async with h1_client(port, place.ca.path) as client:
