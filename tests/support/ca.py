@@ -15,10 +15,11 @@ from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+PrivateKey = Key | ed25519.Ed25519PrivateKey
 KeyKind = Literal["ecdsa", "rsa", "weak-rsa", "secp256k1"]
 
 
@@ -92,19 +93,42 @@ class LocalCa:
         days: float = 30,
         starts_in_days: float = -1,
         directory: Path | None = None,
+        ocsp_url: str | None = None,
+        must_staple: bool = False,
     ) -> Leaf:
         """Issue for these DNS names and IP addresses; `days` may be negative: expired."""
         self._issued += 1
         place = directory or self._directory / f"leaf-{self._issued}-{self.key.key_size}"
         place.mkdir(parents=True, exist_ok=True)
         private = new_key(key)
-        certificate = self._sign_leaf(private, names, days, starts_in_days)
+        more = _about_ocsp(ocsp_url, must_staple)
+        certificate = self._sign_leaf(private, names, days, starts_in_days, more)
         below_root = () if self._issuer is None else (self.certificate,)
         leaf = Leaf((certificate, *below_root), private, place / "fullchain.pem", place / "key.pem")
         leaf.chain_path.write_bytes(b"".join(map(certificate_pem, leaf.chain)))
         leaf.key_path.write_bytes(key_pem(private))
         leaf.key_path.chmod(0o600)
         return leaf
+
+    def ocsp_signer(
+        self,
+        *,
+        key: PrivateKey | None = None,
+        days: float = 30,
+        has_usage: bool = True,
+        name: str = "OCSP responder",
+    ) -> tuple[x509.Certificate, PrivateKey]:
+        """Appoint a responder (RFC 6960 section 4.2.2.2); without `has_usage` only it seems so."""
+        private = key or new_key()
+        usage = ExtendedKeyUsageOID.OCSP_SIGNING if has_usage else ExtendedKeyUsageOID.SERVER_AUTH
+        builder = (
+            _builder(_name(name), self._subject, private, min(-1, days - 1), days)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(is_ca=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(x509.OCSPNoCheck(), critical=False)
+        )
+        return builder.sign(self.key, hashes.SHA256()), private
 
     def client_context(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self.path)
@@ -122,7 +146,12 @@ class LocalCa:
         )
 
     def _sign_leaf(
-        self, key: Key, names: tuple[str, ...], days: float, starts_in_days: float
+        self,
+        key: Key,
+        names: tuple[str, ...],
+        days: float,
+        starts_in_days: float,
+        more: tuple[x509.ExtensionType, ...] = (),
     ) -> x509.Certificate:
         starts = min(starts_in_days, days - 1)
         builder = (
@@ -134,6 +163,8 @@ class LocalCa:
         if names:
             alternative = x509.SubjectAlternativeName([_general_name(name) for name in names])
             builder = builder.add_extension(alternative, critical=False)
+        for extension in more:
+            builder = builder.add_extension(extension, critical=False)
         return builder.sign(self.key, hashes.SHA256())
 
     @property
@@ -150,6 +181,17 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.IPAddress(ip_address(name))
     except ValueError:
         return x509.DNSName(name)
+
+
+def _about_ocsp(url: str | None, must_staple: bool) -> tuple[x509.ExtensionType, ...]:
+    extensions: list[x509.ExtensionType] = []
+    if url is not None:
+        place = x509.UniformResourceIdentifier(url)
+        access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, place)
+        extensions.append(x509.AuthorityInformationAccess([access]))
+    if must_staple:
+        extensions.append(x509.TLSFeature([x509.TLSFeatureType.status_request]))
+    return tuple(extensions)
 
 
 def _subject_identifier(key: Key) -> x509.SubjectKeyIdentifier:
@@ -171,7 +213,7 @@ def _usage(*, is_ca: bool) -> x509.KeyUsage:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: Key, starts: float, ends: float
+    subject: x509.Name, issuer: x509.Name, key: PrivateKey, starts: float, ends: float
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
