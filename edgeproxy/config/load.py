@@ -40,13 +40,17 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     return inspect(path, environ).config
 
 
-def inspect(path: Path, environ: Mapping[str, str] | None = None) -> Loaded:
+def inspect(
+    path: Path, environ: Mapping[str, str] | None = None, *, has_files: bool = True
+) -> Loaded:
     """Load a configuration file and keep what a checking person wants to know.
+
+    Without `has_files`, the files that it names may be missing: for those who ask what runs.
 
     Raises:
         ConfigError: with every problem.
     """
-    return judge(read(path, os.environ if environ is None else environ))
+    return judge(read(path, os.environ if environ is None else environ), has_files=has_files)
 
 
 def load_text(text: str, *, base: Path, file: str = "configuration") -> Config:
@@ -58,8 +62,8 @@ def load_text(text: str, *, base: Path, file: str = "configuration") -> Config:
     return judge(parse(text, file=file, base=base, environ={})).config
 
 
-def judge(document: Document) -> Loaded:
-    """Validate a document.
+def judge(document: Document, *, has_files: bool = True) -> Loaded:
+    """Validate a document; without `has_files`, nobody looks whether the files are there.
 
     Raises:
         ConfigError: with every problem.
@@ -70,16 +74,18 @@ def judge(document: Document) -> Loaded:
         salvage = Salvage(document)
         problems = problems_of(error, document)
         if salvage.config is not None:
-            problems += _check(salvage.config, document, salvage.original)
+            problems += _check(salvage.config, document, salvage.original, has_files=has_files)
         raise ConfigError(_in_order(problems)) from None
-    if problems := _check(config, document, _same):
+    if problems := _check(config, document, _same, has_files=has_files):
         raise ConfigError(_in_order(problems))
     return Loaded(config, document, _problems(advice.findings(config), document, _same))
 
 
-def _check(config: Config, document: Document, original: Callable[[Loc], Loc]) -> list[Problem]:
+def _check(
+    config: Config, document: Document, original: Callable[[Loc], Loc], *, has_files: bool
+) -> list[Problem]:
     names = {table: document.names(table) for table in ("origin", "policy", "cors")}
-    found = [*lint.findings(config, names), *files.findings(config)]
+    found = [*lint.findings(config, names), *(files.findings(config) if has_files else ())]
     return list(_problems(found, document, original))
 
 

@@ -78,13 +78,18 @@ class LocalCa:
     """A root, and on request an authority below it, kept in a directory."""
 
     def __init__(
-        self, directory: Path, name: str = "test root", *, issuer: "LocalCa | None" = None
+        self,
+        directory: Path,
+        name: str = "test root",
+        *,
+        issuer: "LocalCa | None" = None,
+        key: KeyKind = "ecdsa",
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._issuer = issuer
         self._issued = 0
-        self.key = new_key()
+        self.key = new_key(key)
         self.certificate = self._sign_self(name)
         self.path = directory / f"{name.replace(' ', '-')}.pem"
         self.path.write_bytes(certificate_pem(self.certificate))

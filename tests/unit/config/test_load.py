@@ -107,3 +107,12 @@ def test_production_sends_hsts():
     assert SHIPPED
     production = next(path for path in SHIPPED if path.name == "production.toml")
     assert "[hsts]" in production.read_text()
+
+
+def test_what_runs_can_be_asked_for_while_files_are_missing(tmp_path):
+    path = written(tmp_path, HEAD + HOST)
+    for each in tmp_path.rglob("*.pem"):
+        each.unlink()
+    with pytest.raises(ConfigError, match="there is no file"):
+        inspect(path, {})
+    assert inspect(path, {}, has_files=False).config.host[0].name == "www.example"

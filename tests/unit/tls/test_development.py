@@ -6,13 +6,14 @@ import stat
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from OpenSSL import SSL
 
 from edgeproxy.errors import CertificateError
 from edgeproxy.tls.contexts import FrontContext
-from edgeproxy.tls.development import issue_leaf, make_ca
+from edgeproxy.tls.development import check_name, issue_both, issue_leaf, make_ca
 from edgeproxy.tls.identity import load_identity
+from edgeproxy.tls.material import read_chain, read_key
 from tests.support.ca import LocalCa, certificate_pem, key_pem, new_key, now
 from tests.support.handshake import client_context, connected
 
@@ -157,3 +158,39 @@ def test_a_failed_write_leaves_no_debris(tmp_path):
     with pytest.raises(IsADirectoryError):
         issue_leaf(make_ca(tmp_path), tmp_path)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_both_types_of_key_in_the_layout_of_a_folder_of_certificates(tmp_path):
+    ca = make_ca(tmp_path)
+    first, second = issue_both(ca, tmp_path / "localhost")
+    assert (first.chain_path.name, first.key_path.name) == ("fullchain.pem", "key.pem")
+    assert (second.chain_path.name, second.key_path.name) == ("fullchain-rsa.pem", "key-rsa.pem")
+    key = read_key(second.key_path)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    assert key.key_size == 2048
+    assert read_chain(tmp_path / "localhost" / "issuer.pem") == (ca.certificate,)
+    again = issue_both(ca, tmp_path / "localhost")
+    assert read_chain(again[1].chain_path) == read_chain(second.chain_path)
+
+
+def test_a_second_type_that_is_not_asked_for_any_more_is_removed(tmp_path):
+    ca = make_ca(tmp_path)
+    issue_both(ca, tmp_path / "a")
+    [only] = issue_both(ca, tmp_path / "a", key_types=("rsa",))
+    assert isinstance(read_key(only.key_path), rsa.RSAPrivateKey)
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {
+        *("fullchain.pem", "key.pem", "issuer.pem")
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["localhost", "*.A.localhost", "x_y.localhost", "127.9.9.9", "::1"]
+)
+def test_names_of_this_machine(name):
+    check_name(name)
+
+
+@pytest.mark.parametrize("name", ["../a.localhost", "a/b.localhost", "::1%a/../b", ".localhost"])
+def test_names_that_are_no_names(name):
+    with pytest.raises(CertificateError, match="loopback only"):
+        check_name(name)

@@ -1,82 +1,16 @@
 import json
 import re
-import signal
-import socket
-import subprocess
-import sys
 
 import pytest
-from click.testing import CliRunner
 
-from edgeproxy import __version__
-from edgeproxy.cli import CONFIGURATION, INTERNAL, OK, PERMISSION, UNAVAILABLE, guarded, main
-from edgeproxy.errors import CertificateError, ConfigError, Problem, UnavailableError
-from edgeproxy.tls.development import issue_leaf, make_ca
+from edgeproxy.cli.shell import CONFIGURATION, OK
 from tests.support.ca import LocalCa
-
-CONFIG = """\
-config_version = 1
-
-[pop]
-name = "test1"
-state_dir = "state"
-[listen]
-https = "127.0.0.1:{port}"
-
-[origin.assets]
-urls = ["https://assets.internal"]
-
-[[host]]
-name = "localhost"
-aliases = ["a.localhost"]
-origin = "assets"
-cert = {{ chain = "leaf/fullchain.pem", key = "leaf/key.pem" }}
-
-  [[host.rule]]
-  id = "versioned"
-  path = "/v{{semver}}/**"
-  policy = "versioned"
-"""
+from tests.support.cli import certified, config_file, invoke, run_program
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("cli")
-    issue_leaf(make_ca(made / "ca"), made / "leaf", ("localhost", "a.localhost"))
-    return made
-
-
-def config_file(folder, *changes, port=0, more=""):
-    text = CONFIG.format(port=port) + more
-    for old, new in changes:
-        text = text.replace(old, new)
-    path = folder / "edge.toml"
-    path.write_text(text)
-    return path
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def test_it_says_its_version():
-    result = invoke("--version")
-    assert result.exit_code == OK
-    assert __version__ in result.output
-
-
-@pytest.mark.parametrize("command", [(), ("serve",), ("check",), ("demo",)])
-def test_every_command_explains_itself(command):
-    result = invoke(*command, "--help")
-    assert result.exit_code == OK
-    assert "Usage: " in result.output
-
-
-@pytest.mark.parametrize(
-    "arguments", [("check",), ("serve", "-x"), ("demo", "--https-port", "70000"), ("nothing",)]
-)
-def test_wrong_usage(arguments):
-    assert invoke(*arguments).exit_code == 2
+    return certified(tmp_path_factory.mktemp("cli"))
 
 
 def test_check_says_what_would_run(folder):
@@ -183,80 +117,8 @@ def test_check_loads_the_certificates(folder):
     assert f"{path}:14: host.0.aliases: no certificate covers b.localhost" in result.stderr
 
 
-def test_serve_does_not_start_with_faults(folder):
-    result = invoke("serve", "-c", config_file(folder, ("test1", "9")))
-    assert result.exit_code == CONFIGURATION
-
-
-def raising(error):
-    def run():
-        raise error
-
-    return run
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "said"),
-    [
-        (ConfigError([Problem("f", 3, "a", "b")]), CONFIGURATION, "error: f:3: a: b"),
-        (CertificateError("bad"), CONFIGURATION, "error: bad"),
-        (UnavailableError("taken"), UNAVAILABLE, "error: taken"),
-        (PermissionError("no"), PERMISSION, "error: no"),
-        (KeyboardInterrupt(), OK, ""),
-        (RuntimeError("oops"), INTERNAL, "error: internal: RuntimeError('oops')"),
-    ],
-)
-def test_every_end_has_its_exit_code(capsys, error, code, said):
-    assert guarded(raising(error)) == code
-    assert capsys.readouterr().err.rstrip("\n").endswith(said)
-
-
-def test_a_command_that_ends_well():
-    assert guarded(lambda: OK) == OK
-
-
-def run_program(*arguments):
-    command = [sys.executable, "-m", "edgeproxy", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
 def test_the_program_itself(folder):
     path = config_file(folder, ("test1", "9"))
     result = run_program("check", "-c", path)
     assert result.returncode == CONFIGURATION
     assert result.stderr.startswith(f"error: {path}:4: pop.name: ")
-
-
-@pytest.fixture
-def taken_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        yield taken.getsockname()[1]
-
-
-def test_a_port_that_somebody_has(folder, taken_port):
-    result = run_program("serve", "-c", config_file(folder, port=taken_port))
-    assert result.returncode == UNAVAILABLE
-    assert str(taken_port) in result.stderr
-
-
-def test_a_demo_whose_port_somebody_has(tmp_path, taken_port):
-    ports = ("--https-port", 0, "--http-port", 0, "--origin-port", taken_port)
-    result = run_program("demo", *ports, "--folder", tmp_path)
-    assert result.returncode == UNAVAILABLE
-    assert str(taken_port) in result.stderr
-
-
-def test_serve_runs_until_it_is_told_to_stop(folder):
-    command = [sys.executable, "-m", "edgeproxy", "serve", "-c", str(config_file(folder))]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            announced = process.stderr.readline()
-            process.send_signal(signal.SIGTERM)
-            process.stderr.read()
-            code = process.wait(60)
-        finally:
-            process.kill()
-    assert "127.0.0.1" in announced
-    assert code == OK

@@ -1,0 +1,56 @@
+"""`edgeproxy status`: what the edge that runs here says of itself."""
+
+# ruff: noqa: PLC0415
+# Imports stand inside the commands on purpose, see `edgeproxy.cli`.
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgeproxy.cli.shell import FAILED, OK, config_option, guarded, json_option, label, print_json
+
+
+@click.command()
+@config_option
+@json_option
+def status(path: Path, *, as_json: bool) -> None:
+    """Show what the running edge does: phase, connections, cache, requests by outcome.
+
+    Exits with 1 while it is not serving, with 69 where nothing runs.
+    """
+
+    def run() -> int:
+        from edgeproxy.cli.control_client import ask, control_socket_path
+        from edgeproxy.config.load import inspect
+
+        config = inspect(path, has_files=False).config
+        answer = ask(control_socket_path(config), "GET", "v1", "status")
+        if not answer.is_fine:
+            click.echo(f"{label('error')} {answer.fault}", err=True)
+            return FAILED
+        if as_json:
+            print_json(answer.document)
+        else:
+            click.echo("\n".join(_lines(answer.document)))
+        return OK if answer.document["phase"] == "serving" else FAILED
+
+    sys.exit(guarded(run))
+
+
+def _lines(document: dict[str, Any]) -> list[str]:
+    counters = document["counters"]
+    memory = document["cache"]["memory"]
+    who = f"edgeproxy {document['version']}, pid {document['pid']}"
+    lines = [
+        f"{document['pop']}: {document['phase']}, {who}, up {document['uptime_seconds']:.0f} s",
+        f"  connections {document['connections']}",
+        f"  memory      {memory['objects']} stored responses, {memory['bytes']} bytes",
+        f"  requests    {counters['requests']}, {counters['response_body_bytes']} bytes sent",
+        f"  origin      {counters['origin_requests']} requests",
+    ]
+    for title, key in (("outcomes", "requests_by_outcome"), ("refusals", "refusals")):
+        said = ", ".join(f"{word} {n}" for word, n in sorted(counters[key].items()))
+        lines += [f"  {title:11} {said}"] if said else []
+    return lines

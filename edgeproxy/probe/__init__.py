@@ -1,0 +1,1 @@
+"""A TLS client for operators: what addresses really present, and what is wrong with it."""

@@ -1,0 +1,74 @@
+import json
+
+import pytest
+
+from edgeproxy.cli.shell import FAILED, OK, UNAVAILABLE
+from edgeproxy.observe.counters import Counters
+from tests.support.cli import certified, config_file, invoke
+from tests.support.control import control_socket
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A configuration, and where the control socket of its edge would be."""
+    (tmp_path / "state").mkdir()
+    return config_file(certified(tmp_path)), tmp_path / "state" / "test1.sock"
+
+
+def said(phase="serving"):
+    counters = Counters()
+    counters.exchange(("localhost", "", "hit", "HTTP/2", 200), 10)
+    return {
+        "pop": "test1",
+        "version": "1.0",
+        "pid": 17,
+        "phase": phase,
+        "uptime_seconds": 61.2,
+        "connections": 3,
+        "cache": {"memory": {"objects": 2, "bytes": 1234}},
+        "counters": counters.snapshot(),
+    }
+
+
+def test_an_edge_that_serves(place):
+    path, socket = place
+    with control_socket(socket, (200, said())) as heard:
+        result = invoke("status", "-c", path)
+    assert heard == ["GET /v1/status HTTP/1.1"]
+    assert result.exit_code == OK
+    first, *rest = result.stdout.splitlines()
+    assert first == "test1: serving, edgeproxy 1.0, pid 17, up 61 s"
+    assert rest == [
+        "  connections 3",
+        "  memory      2 stored responses, 1234 bytes",
+        "  requests    1, 10 bytes sent",
+        "  origin      0 requests",
+        "  outcomes    hit 1",
+    ]
+
+
+def test_for_machines(place):
+    path, socket = place
+    with control_socket(socket, (200, said())):
+        result = invoke("status", "--json", "-c", path)
+    assert json.loads(result.stdout) == said()
+
+
+def test_an_edge_that_drains_is_not_well(place):
+    path, socket = place
+    with control_socket(socket, (200, said("draining"))):
+        assert invoke("status", "-c", path).exit_code == FAILED
+
+
+def test_an_edge_that_refuses(place):
+    path, socket = place
+    with control_socket(socket, (500, {"title": "Internal Server Error"})):
+        result = invoke("status", "-c", path)
+    assert (result.exit_code, result.stderr) == (FAILED, "error: Internal Server Error\n")
+
+
+def test_where_nothing_runs(place):
+    path, socket = place
+    result = invoke("status", "-c", path)
+    assert result.exit_code == UNAVAILABLE
+    assert f"nobody listens on {socket}" in result.stderr
