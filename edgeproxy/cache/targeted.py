@@ -33,8 +33,8 @@ _ABOUT_CACHING = frozenset(
 )
 # A lifetime, and how much longer it may be served while it is validated.
 _EXTENDED = re.compile(rb"([0-9]++)\+([0-9]++)")
-# A directive ends at the first `;` outside of a string; possessive, so that nothing backtracks.
-_DIRECTIVE = re.compile(rb'(?:[^";]|"(?:[^"\\]|\\.)*+")*+', re.DOTALL)
+# A directive ends at the first `;` outside of a string; see `http/fields.py` for the stars.
+_DIRECTIVE = re.compile(rb'(?:[^";]++|"(?:[^"\\]++|\\.)*")*', re.DOTALL)
 
 
 def ruling_directives(fields: Iterable[Field]) -> tuple[Directives, bool]:

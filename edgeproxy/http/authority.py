@@ -7,8 +7,10 @@ userinfo, no percent-encoding, no blanks. Decides nothing about who serves a hos
 import re
 from ipaddress import AddressValueError, IPv6Address
 
+# Only single characters are repeated possessively: Python before 3.11.5 forgets to go back where a
+# possessive repetition of a group fails on its way, and would take a dot for part of the name.
 _AUTHORITY = re.compile(
-    rb"(?:(?P<name>[0-9A-Za-z_\-]++(?:\.[0-9A-Za-z_\-]++)*+)\.?|\[(?P<v6>[0-9A-Fa-f:.]{2,45})\])"
+    rb"(?:(?P<name>[0-9A-Za-z_\-]++(?:\.[0-9A-Za-z_\-]++)*)\.?|\[(?P<v6>[0-9A-Fa-f:.]{2,45})\])"
     rb"(?::(?P<port>[0-9]*+))?"
 )
 _LABEL_MAX = 63

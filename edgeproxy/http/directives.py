@@ -17,7 +17,7 @@ Directive = tuple[bytes, bytes | None]
 # an invalid argument: `no-store; max-age=60` still says no-store.
 _DIRECTIVE = re.compile(
     rb"(?P<name>[!#$%&'*+\-.^_`|~0-9A-Za-z]++)"
-    rb"(?:=(?:(?P<token>[!#$%&'*+\-.^_`|~0-9A-Za-z]++)|\"(?P<quoted>(?:[^\"\\]|\\.)*+)\"))?",
+    rb"(?:=(?:(?P<token>[!#$%&'*+\-.^_`|~0-9A-Za-z]++)|\"(?P<quoted>(?:[^\"\\]++|\\.)*)\"))?",
     re.DOTALL,
 )
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)

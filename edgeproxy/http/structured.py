@@ -56,7 +56,7 @@ Dictionary = dict[str, Item | InnerList]
 
 _KEY = re.compile(rb"[a-z*][a-z0-9_\-.*]*+")
 _TOKEN = re.compile(rb"[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*+")
-_STRING = re.compile(rb'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*+)"')
+_STRING = re.compile(rb'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]++|\\["\\])*)"')
 _ESCAPED = re.compile(r"\\(.)")
 _SPACES = re.compile(rb" *+")
 _OWS = re.compile(rb"[ \t]*+")
@@ -66,7 +66,7 @@ _INTEGER = re.compile(rb"-?[0-9]{1,15}(?![0-9.])")
 _DATE = re.compile(rb"@(-?[0-9]{1,15})(?![0-9.])")
 _BYTES = re.compile(rb":([A-Za-z0-9+/]*+={0,2}):")
 _BOOLEAN = re.compile(rb"\?([01])")
-_DISPLAY = re.compile(rb'%"((?:[\x20\x21\x23\x24\x26-\x7e]|%[0-9a-f]{2})*+)"')
+_DISPLAY = re.compile(rb'%"((?:[\x20\x21\x23\x24\x26-\x7e]++|%[0-9a-f]{2})*)"')
 
 _INTEGER_MAX = 10**15 - 1
 
