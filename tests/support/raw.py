@@ -32,7 +32,7 @@ Lines = Sequence[tuple[bytes, bytes]]
 PLAIN, RULED, STRANGER = b"localhost", b"ruled.test", b"stranger.test"
 """A site without rules, one whose rule keeps everything, and one under another certificate."""
 
-PATIENCE_SECONDS = 15  # never awaited where things work: it turns a hang into a failure
+PATIENCE_SECONDS = 10  # never awaited where things work: it turns a hang into a failure
 MALFORMED = {1, 0xA}  # PROTOCOL_ERROR, CONNECT_ERROR
 
 _SITES = """
@@ -300,3 +300,20 @@ async def attacked(folder: Path, **tables: str) -> AsyncIterator[Attacked]:
         text = text.replace("[listen]\n", '[listen]\nhttp_redirect = "127.0.0.1:0"\n')
         async with serving(text, folder, origin, place.ca.path, clock=clock) as pop:
             yield Attacked(pop, clock)
+
+
+async def clean(site: Attacked, path: bytes, *, host: bytes = PLAIN, body: bytes = b"clean") -> int:
+    """See that clean clients get the clean answer; return how often the origin was asked."""
+    await site.pop.fills_ended()
+    before = site.asked
+    for protocol in ("h1", "h2"):
+        answer = await site.get(protocol, path, host=host)
+        assert (answer.status, answer.body, answer.is_whole) == (200, body, True)
+    return site.asked - before
+
+
+async def untouched(site: Attacked, path: bytes, before: int) -> None:
+    """See that nothing has reached the origin, and that nothing is stored."""
+    assert site.asked == before
+    site.reply(path)
+    assert await clean(site, path) == 1
