@@ -10,7 +10,6 @@ from tests.support.raw import (
     PLAIN,
     RULED,
     STRANGER,
-    Attacked,
     Lines,
     clean,
     request_frames,
