@@ -248,6 +248,7 @@ class Connection(FrameReader):
             self._receiver.credit(stream, size - len(data))
         if not is_end:
             self._guard.count_empty(data)
+            self._guard.count_content(len(data))
         if data or is_end:
             self._sink.on_content(stream, data)
 
