@@ -5,7 +5,8 @@ Must not fetch or store: a fill is a coroutine handed in (`fill.py`), run in a t
 section 4 allows to collapse requests onto a response that may be stored; who asked with other
 selecting values, or got no answer that may be shared, goes for itself.
 
-Followers wait by event, and at most as long as their caller allows.
+Followers wait by event, and at most as long as their caller allows. Nobody leads more than half of
+the fills at once: what one address asks for must not refuse everybody else (`http/households.py`).
 
 Invariants: a flight is announced exactly once, at the latest when its task has ended; it can be
 found from `lead` until `release`; between storing a response and releasing its flight there is no
@@ -15,6 +16,7 @@ await, so no request can fall into a gap between flight and store.
 import asyncio
 import functools
 import logging
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
@@ -26,6 +28,7 @@ from edgeproxy.edge.hints import Hints
 from edgeproxy.edge.recoding import Recodings
 from edgeproxy.edge.representation import Representation
 from edgeproxy.errors import UpstreamError
+from edgeproxy.http.households import household
 from edgeproxy.http.messages import Interim
 
 _log = logging.getLogger(__name__)
@@ -82,13 +85,15 @@ class Flight:
     values where a first one's Vary turned out to differ, the flight itself where nobody may follow.
     `reader` is the leader's, made by the fill when content begins; it is closed again if there is
     no leader to take it. `may_commit` turns False when the target is invalidated meanwhile.
-    `hints` passes on what the next hop says before it answers.
+    `hints` passes on what the next hop says before it answers. `household` is whose request began
+    it, "" for what nobody waits for.
     """
 
     __slots__ = (
         "_announced",
         "has_leader",
         "hints",
+        "household",
         "key",
         "may_commit",
         "reader",
@@ -100,6 +105,7 @@ class Flight:
         self.key = key
         self.selection: Vary | Flight | None = selection
         self.has_leader = has_leader
+        self.household = ""
         self.may_commit = True
         self.hints = Hints()
         self.reader: Reader | None = None
@@ -154,6 +160,8 @@ class Flights:
         monotonic: Callable[[], float],
     ) -> None:
         self._fills_max = fills_max
+        self._share = fills_max - fills_max // 2
+        self._led: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._by_key: dict[bytes, dict[Vary | Flight | None, Flight]] = {}
         self._uncacheable: TTLCache[bytes, bool] = TTLCache(
@@ -164,6 +172,10 @@ class Flights:
     def is_full(self) -> bool:
         """As many fills are running as may."""
         return len(self._tasks) >= self._fills_max
+
+    def is_full_for(self, client: str) -> bool:
+        """As many fills are running as may for a client of this address."""
+        return self.is_full or self._led[household(client)] >= self._share
 
     @property
     def count(self) -> int:
@@ -183,9 +195,13 @@ class Flights:
         selection: Vary | None = None,
         is_solitary: bool = False,
         has_leader: bool = True,
+        client: str = "",
     ) -> Flight:
-        """Start a fill; nobody can follow a solitary one."""
+        """Start a fill; nobody can follow a solitary one. It counts for that client to its end."""
         flight = Flight(key, selection, has_leader=has_leader)
+        if client:
+            flight.household = household(client)
+            self._led[flight.household] += 1
         if is_solitary:
             flight.selection = flight
         self._by_key.setdefault(key, {})[flight.selection] = flight
@@ -220,6 +236,9 @@ class Flights:
     def _ended(self, flight: Flight, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         self.release(flight)
+        self._led[flight.household] -= 1
+        if self._led[flight.household] <= 0:
+            del self._led[flight.household]
         failure = None if task.cancelled() else task.exception()
         if failure is not None:
             # Ours, not the origin's: said aloud, and an error for whoever waits, never a hang.

@@ -89,13 +89,15 @@ class Forwarder:
         is_solitary: bool = False,
     ) -> Response:
         flights = self.filler.flights
-        if flights.is_full:
+        client = request.connection.client
+        if flights.is_full_for(client):
             return await self._overloaded(request, question)
         flight = flights.lead(
             question.route.key,
             partial(self.filler.fill, question),
             selection=selection,
             is_solitary=is_solitary,
+            client=client,
         )
         flight.hints.question = question
         try:

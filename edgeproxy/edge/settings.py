@@ -18,6 +18,7 @@ class EdgeSettings:
     uncacheable_seconds: float = 10.0
     uncacheable_keys_max: int = 10_000
     # Fills at once, per worker: with 64 KiB read ahead and small objects some tens of megabytes.
+    # One address begins half of them at most.
     fills_max: int = 512
     # Content that arrives and is kept to be stored, of all fills together: the store does not count
     # it yet. Beyond it content passes through, or 512 slow fills would be gigabytes.

@@ -24,6 +24,7 @@ class Progress:
         "_h2",
         "_limits",
         "_owing_since",
+        "_requests",
         "_shut_since",
         "_shut_taken",
     )
@@ -32,20 +33,24 @@ class Progress:
         self._h2 = h2
         self._limits = limits
         self._began = self._busy_at = now
+        self._requests = 0
         self._owing_since = 0.0
         self._shut_since = 0.0
         self._base = 0
         self._shut_taken = 0
 
     def is_used_up(self, now: float) -> bool:
-        """Whether the connection has lived or idled long enough; only whole frames are a life."""
+        """Whether the connection has lived or idled long enough; only requests are a life.
+
+        A PING keeps a way through middleboxes open, and is no reason to keep the connection.
+        """
         limits, h2 = self._limits, self._h2
-        if h2.streams:
-            self._busy_at = now
+        if h2.streams or h2.mid_block_since or h2.requests != self._requests:
+            self._busy_at, self._requests = now, h2.requests
         return (
             now - self._began > limits.connection_age_seconds
             or h2.requests >= limits.requests_per_connection_max
-            or now - max(self._busy_at, h2.active_at) > limits.idle_seconds
+            or now - self._busy_at > limits.idle_seconds
         )
 
     def overdue(self, now: float, unsent_bytes: int) -> str:

@@ -5,8 +5,9 @@ the next request as its response. A connection here ends instead on: anything re
 exchange or after its response (RFC 9112 section 9.2), heads that two parsers could read in two ways
 (`heads.py`), or a storm of 1xx responses. Those that are none are handed on as they arrive.
 
-Overrides the pool's private `_factory` and five public methods of `ResponseHandler`;
-`tests/unit/origin/test_connections.py` fails when they move. Interprets no field.
+Overrides the pool's private `_factory` and `_resolve_host`, and five public methods of
+`ResponseHandler`; `tests/unit/origin/test_connections.py` and, for names that do not resolve,
+`tests/scenarios/test_proxy_status.py` fail when they move. Interprets no field.
 """
 
 import asyncio
@@ -15,13 +16,15 @@ import math
 import select
 import ssl
 import weakref
+from collections.abc import Sequence
 from typing import Any, Final
 
 import aiohttp
-from aiohttp.abc import AbstractResolver
+from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_parser import RawResponseMessage
 from aiohttp.streams import StreamReader
+from aiohttp.tracing import Trace
 
 from edgeproxy.errors import UpstreamError
 from edgeproxy.http.fields import parse_content_length
@@ -259,6 +262,17 @@ class OriginConnector(aiohttp.TCPConnector):
         )
         self._open: weakref.WeakSet[OriginConnection] = weakref.WeakSet()
         self._factory = functools.partial(self._connection, settings)
+
+    async def _resolve_host(
+        self, host: str, port: int, traces: Sequence[Trace] | None = None
+    ) -> list[ResolveResult]:
+        """Let whoever waits for a name be told so; aiohttp says it to the first alone."""
+        for trace in traces or ():
+            await trace.send_dns_resolvehost_start(host)
+        found = await super()._resolve_host(host, port, traces)
+        for trace in traces or ():
+            await trace.send_dns_resolvehost_end(host)
+        return found
 
     def _connection(self, settings: OriginSettings) -> ResponseHandler:
         connection = OriginConnection(self._loop, settings)

@@ -30,6 +30,7 @@ CALM = [
     "unknown frames",
     "large unknown frames",
     "empty DATA",
+    "DATA of one octet",
     "empty CONTINUATION",
     "CONTINUATION",
     "too many fields (431)",

@@ -13,6 +13,7 @@ import pytest
 
 from edgeproxy.wire.h2 import codes, frames
 from edgeproxy.wire.h2.frames import frame
+from edgeproxy.wire.limits import Limits
 from tests.support.h2_peer import REQUEST, Peer, data_frame, ping, priority_update
 
 CALM = codes.ENHANCE_YOUR_CALM
@@ -96,6 +97,30 @@ def test_too_many_streams():
     assert len(peer.sink.heads) == 100
 
 
+def test_settings_that_say_the_same_again_and_again():
+    pairs = [(frames.SETTINGS_INITIAL_WINDOW_SIZE, 65535 - (n & 1)) for n in range(32)]
+    peer = Peer().get(1, 3)
+    assert survived(peer, lambda _: frames.settings_frame(pairs), 1000) == (BURST - 2) // 32
+    assert peer.goaway == CALM
+
+
+@pytest.mark.parametrize("size", [1, 63])
+def test_data_of_a_few_octets(size: int):
+    peer = Peer(Limits(small_data_frames_burst=500)).upload(1)
+    assert survived(peer, lambda _: data_frame(1, bytes(size)), 1000) == 500
+    assert peer.goaway == CALM
+
+
+def test_a_slow_upload_in_small_pieces_may_take_its_time():
+    limits = Limits(small_data_frames_burst=500, small_data_frames_per_second=100)
+    peer = Peer(limits).upload(1)
+    for _ in range(20):
+        peer.send(*[data_frame(1, b"x")] * 100)
+        peer.now += 1.0
+    peer.send(data_frame(1, b"", end=True))
+    assert (peer.goaway, len(peer.sink.content[1])) == (None, 2000)
+
+
 def test_data_on_closed_streams():
     peer = Peer(answers=b"x")
     peer.get(*range(1, 801, 2))
@@ -116,7 +141,7 @@ def test_data_on_closed_streams():
         (lambda _: ping(), 2),
         (lambda _: ping(flags=frames.ACK), 2),
         (lambda _: frames.settings_frame([]), 2),
-        (lambda _: frames.settings_frame([(4, 65535)] * 32), 2),
+        (lambda _: frames.settings_frame([(0x1000 + n, n) for n in range(32)]), 2),
         (lambda _: frames.SETTINGS_ACK_FRAME, 2),
         (lambda _: frame(frames.PRIORITY, 0, 1, bytes(5)), 2),
         (lambda n: priority_update(2 * n + 1, b"u=1"), 2),
@@ -422,7 +447,7 @@ def test_a_long_life_of_many_requests():
     assert not peer.connection.streams
 
 
-def test_uploads_in_small_pieces_are_never_punished():
+def test_uploads_of_some_thousand_small_pieces_are_not_punished():
     peer = Peer().upload(1)
     for count in range(20_000):
         peer.send(data_frame(1, b"x" * (count % 5 + 1)))

@@ -102,13 +102,19 @@ async def test_an_unfinished_frame_keeps_nothing_alive():
     assert every_second(peer, *single_octets(unknown[:5000])) in (62, 63)
 
 
-async def test_pings_keep_a_connection_alive_for_an_hour():
+async def test_pings_keep_no_connection_alive():
     peer = SessionPeer()
-    for _ in range(59):
-        peer.pass_time(60)
-        peer.send(ping())
+    assert every_second(peer, *[ping()] * 90) in (62, 63)
+    assert [f.error_code for f in peer.of(oracle.GoAwayFrame)] == [0, 0]
+
+
+async def test_requests_keep_a_connection_alive_for_an_hour():
+    peer = SessionPeer()
+    for number in range(60):
+        peer.pass_time(59)
+        peer.get_target(2 * number + 1, b"/hit")
     assert not peer.channel.is_closed
-    assert peer.elapsed() <= 70
+    assert peer.elapsed() <= 100
 
 
 # --- readers ------------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ import pytest
 
 from edgeproxy.cache.policy import CachePolicy
 from edgeproxy.edge.settings import EdgeSettings
+from edgeproxy.http.messages import ConnectionInfo
 from tests.support.barrier import Barrier, settle
-from tests.support.edge import Exchange, Pop, make_pop, origin_field, rule
+from tests.support.edge import HOST, Exchange, Pop, make_pop, origin_field, rule
 
 
 async def all_of(crowd: "list[asyncio.Task[Exchange]]") -> list[Exchange]:
@@ -404,6 +405,25 @@ async def test_closing_the_edge_ends_its_fills(pop: Pop) -> None:
     await pop.edge.aclose()
     assert (await client).failure is not None
     assert (await waiting).status == 500
+
+
+async def test_one_clients_misses_do_not_refuse_anothers() -> None:
+    pop = make_pop(rule(), settings=EdgeSettings(fills_max=4))
+    held = Barrier()
+    for number in range(3):
+        pop.origin.on("GET", f"/{number}").reply(200, b"x").hold(held)
+    pop.origin.on("GET", "/good").reply(200, b"y", cache_control="max-age=60")
+    greedy = [pop.crowd(1, f"/{number}")[0] for number in range(2)]
+    await held.reached(2)
+    assert (await pop.get("/2")).status == 503
+    mine, pop.connection = pop.connection, ConnectionInfo(client="192.0.2.8", server_name=HOST)
+    assert (await pop.get("/good")).status == 200
+    pop.connection = mine
+    assert (await pop.get("/good")).outcome == "hit"
+    held.open()
+    await all_of(greedy)
+    assert (await pop.get("/2")).status == 200
+    await pop.edge.aclose()
 
 
 async def test_beyond_the_budget_of_fills_requests_are_refused() -> None:

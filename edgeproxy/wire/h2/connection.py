@@ -186,10 +186,12 @@ class Connection(FrameReader):
             raise StreamFault(stream_id, codes.REFUSED_STREAM, "one stream too many")
         self._guard.earn_request()
         if fields is None:
-            self._guard.spend_reset("requests over the limits")
-            self._sink.on_too_large(self._add(stream_id, flags))
+            self._refuse_too_large(stream_id, flags)
             return
         head = parse_request(fields, stream_id=stream_id, scheme=self._scheme)
+        if len(head.target) > self._limits.target_bytes_max:
+            self._refuse_too_large(stream_id, flags)
+            return
         exchange = None
         if flags & END_STREAM:
             if head.content_length:
@@ -205,6 +207,10 @@ class Connection(FrameReader):
         elif head.priority_value is not None:
             stream.lane = lane_of(parse_priority(head.priority_value))
         self._sink.on_request(stream, head)
+
+    def _refuse_too_large(self, stream_id: int, flags: int) -> None:
+        self._guard.spend_reset("requests over the limits")
+        self._sink.on_too_large(self._add(stream_id, flags))
 
     def _add(self, stream_id: int, flags: int) -> Stream:
         stream = Stream(stream_id, self.sender.initial_window, self._receiver.initial_window)
@@ -242,6 +248,7 @@ class Connection(FrameReader):
             self._receiver.credit(stream, size - len(data))
         if not is_end:
             self._guard.count_empty(data)
+            self._guard.count_content(len(data))
         if data or is_end:
             self._sink.on_content(stream, data)
 

@@ -64,7 +64,11 @@ class Control:
         if flags & frames.ACK:
             self._on_acknowledgement(payload)
             return
-        for identifier, value in parse_settings(payload, self._limits.settings_per_frame_max):
+        pairs = parse_settings(payload, self._limits.settings_per_frame_max)
+        for _ in range(len(pairs) - len({identifier for identifier, _ in pairs})):
+            # each may change the window of every stream; whoever means it says it once
+            self._guard.spend_control("settings said again and again")
+        for identifier, value in pairs:
             self._apply(identifier, value)
         if self._no_rfc7540 is None:
             self._no_rfc7540 = 0  # the first SETTINGS decide, also by silence (RFC 9218, 2.1)

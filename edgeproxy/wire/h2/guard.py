@@ -23,6 +23,13 @@ UPDATES_PER_PIECE = 2
 FRAMES_PER_REQUEST = 4
 
 
+# What less content than this costs is the frame, not the content. Larger frames pay for some:
+# whoever uploads in pieces of 64 KiB and an octet sends one small frame per piece.
+SMALL_DATA_BYTES = 64
+BYTES_PER_SMALL_DATA = 4096
+_EARNED_DATA_BYTES_MAX = 64 * 1024 * 1024
+
+
 class Guard:
     """Counts what a peer makes us do."""
 
@@ -30,10 +37,12 @@ class Guard:
         "_control",
         "_earned_control",
         "_earned_control_max",
+        "_earned_data_bytes",
         "_earned_updates",
         "_empty",
         "_empty_max",
         "_resets",
+        "_small_data",
         "_updates",
         "_was_reset",
         "now",
@@ -45,7 +54,9 @@ class Guard:
         self._control = TokenBucket(burst, rate)
         self._updates = TokenBucket(10 * burst, rate)
         self._resets = TokenBucket(limits.resets_burst, limits.resets_per_second)
-        self._earned_control = self._earned_updates = 0
+        burst, rate = limits.small_data_frames_burst, limits.small_data_frames_per_second
+        self._small_data = TokenBucket(burst, rate)
+        self._earned_control = self._earned_updates = self._earned_data_bytes = 0
         self._earned_control_max = FRAMES_PER_REQUEST * limits.concurrent_streams_max
         self._empty = 0
         self._empty_max = limits.empty_frames_in_a_row_max
@@ -89,6 +100,18 @@ class Guard:
         self._empty += 1
         if self._empty > self._empty_max:
             raise ConnectionFault(codes.ENHANCE_YOUR_CALM, "empty frames")
+
+    def count_content(self, size: int) -> None:
+        """Count a frame of content that goes on: small ones cost far more than they bring.
+
+        An upload that is slow, or of some thousand pieces, is within the budget.
+        """
+        if size >= SMALL_DATA_BYTES:
+            self._earned_data_bytes = min(self._earned_data_bytes + size, _EARNED_DATA_BYTES_MAX)
+        elif self._earned_data_bytes >= BYTES_PER_SMALL_DATA:
+            self._earned_data_bytes -= BYTES_PER_SMALL_DATA
+        elif not self._small_data.take(self.now):
+            raise ConnectionFault(codes.ENHANCE_YOUR_CALM, "flood of small DATA frames")
 
     def remember_reset(self, stream_id: int) -> None:
         """Note a stream that was reset, so that what is under way for it is no error."""

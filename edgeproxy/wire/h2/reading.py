@@ -33,15 +33,13 @@ class FrameReader(ABC):
     `awaited` is the only type of frame that may come now, None for any: SETTINGS at first,
     CONTINUATION within a field block. A handler takes flags, stream id and payload; it raises
     `StreamFault`, which resets that stream, or `ConnectionFault`, which ends everything. `fault`
-    is what ended the connection. `active_at` is when the last whole frame came, `mid_block_since`
-    since when a field block is begun and unfinished, 0.0 if there is none. `is_behind` tells that
-    whole frames may wait for `go_on`.
+    is what ended the connection. `mid_block_since` is since when a field block is begun and
+    unfinished, 0.0 if there is none. `is_behind` tells that whole frames may wait for `go_on`.
     """
 
     __slots__ = (
         "_is_greeted",
         "_pending",
-        "active_at",
         "awaited",
         "fault",
         "is_behind",
@@ -53,7 +51,7 @@ class FrameReader(ABC):
     def __init__(self) -> None:
         self.fault: ConnectionFault | None = None
         self.awaited: int | None = frames.SETTINGS
-        self.active_at = self.mid_block_since = 0.0
+        self.mid_block_since = 0.0
         self._pending = b""
         self._is_greeted = False
         self.is_behind = False
@@ -85,8 +83,6 @@ class FrameReader(ABC):
             self._pending = b""
             self.fail(fault)
             return
-        if end:
-            self.active_at = now
         self._pending = rest = data[end:]
         if self.is_behind:
             self.mid_block_since = 0.0  # it is we who take our time

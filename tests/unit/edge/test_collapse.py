@@ -154,6 +154,27 @@ async def test_the_budget_counts_what_runs() -> None:
     await registry.aclose()
 
 
+async def test_one_household_leads_half_of_the_fills() -> None:
+    registry = flights(fills_max=5)
+    running = [registry.lead(b"%d" % n, Fill(), client=f"2001:db8::{n}") for n in range(3)]
+    assert registry.is_full_for("2001:db8::99")
+    assert not registry.is_full_for("2001:db8:0:1::1")
+    assert not registry.is_full_for("192.0.2.1")
+    registry.lead(b"background", Fill())
+    assert not registry.is_full_for("192.0.2.1")
+    registry.lead(b"other", Fill(), client="192.0.2.1")
+    assert registry.is_full_for("192.0.2.2")
+    running[0].abort()
+    await settle()
+    assert not registry.is_full_for("2001:db8::99")
+    await registry.aclose()
+    assert not registry._led
+
+
+async def test_a_single_fill_may_be_anybodys() -> None:
+    assert not flights(fills_max=1).is_full_for("192.0.2.1")
+
+
 def test_uncacheable_keys_are_remembered_for_a_while_and_in_bounds() -> None:
     registry = flights(clock := ManualClock())
     for number in range(5):

@@ -55,6 +55,7 @@ def test_list_members(values, members):
 def test_a_broken_quote_hides_no_member():
     assert list(list_members([b'a="x, no-store'])) == [b'a="x', b"no-store"]
     assert list(list_members([b'"a", b="x\\", private'])) == [b'"a"', b'b="x\\"', b"private"]
+    assert list(list_members([b'a="x\\'])) == [b'a="x\\']
 
 
 def test_quotes_and_backslashes_in_bulk_cost_linear_time():

@@ -137,11 +137,33 @@ def test_a_debt_that_is_paid_is_forgotten(watch: Watch):
 # --- age ----------------------------------------------------------------------------------------
 
 
-def test_an_idle_connection_is_used_up(watch: Watch):
-    watch.peer.now = 1050.0
-    watch.peer.send(frames.frame(frames.PING, 0, 0, bytes(8)))
+def test_an_idle_connection_is_used_up():
+    """Also one whose requests are answered at once, with no stream for a tick to see."""
+    watch = Watch()
+    watch.peer.sink.answers = b"x"
+    watch.peer.send(frames.settings_frame([(frames.SETTINGS_INITIAL_WINDOW_SIZE, 65535)]))
+    watch.peer.get(1).pump()
+    assert not watch.peer.connection.streams
+    assert not watch.is_used_up(50.0)
     assert not watch.is_used_up(110.0)
     assert watch.is_used_up(110.1)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        frames.frame(frames.PING, 0, 0, bytes(8)),
+        frames.settings_frame([]),
+        frames.frame(0xAB, 0, 0, b""),
+        frames.window_update_frame(0, 1),
+    ],
+)
+def test_frames_without_a_request_are_no_life(watch: Watch, frame: bytes):
+    for at in range(0, 60, 5):
+        assert not watch.is_used_up(float(at))
+        watch.peer.send(frame)
+    assert watch.peer.goaway is None
+    assert watch.is_used_up(60.1)
 
 
 def test_an_unfinished_frame_is_no_life(watch: Watch):

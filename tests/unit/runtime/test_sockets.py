@@ -47,6 +47,15 @@ def test_nobody_can_connect_before_a_listener_listens(bound):
     assert not sock.getblocking()
 
 
+def test_connections_send_small_answers_at_once(bound):
+    [sock] = bound(LOOPBACK)
+    sock.listen()
+    with socket.create_connection(name_of(sock)):
+        accepted, _ = sock.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_ipv6_is_ipv6_only(bound):
     """So that `[::]` and `0.0.0.0` can both be listed, on one port."""
     if not socket.has_ipv6 or not can_bind(("::1", 0)):

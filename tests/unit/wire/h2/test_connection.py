@@ -107,6 +107,15 @@ def test_a_section_over_the_limits_is_told_and_the_connection_lives():
     assert peer.sink.whole == [3]
 
 
+def test_a_target_over_the_limit_is_told_as_well():
+    """RFC 9110 section 4.1: what we take, every next hop should take; HTTP/1.1 says 414 here."""
+    peer = Peer()
+    for size, stream_id in ((8192, 1), (8193, 3)):
+        fields = (*REQUEST[:3], (b":path", b"/" * size))
+        peer.send(peer.headers(stream_id, fields))
+    assert (peer.sink.whole, peer.sink.too_large) == ([1], [3])
+
+
 def test_priorities_come_from_the_field_and_an_earlier_update_overrules_it():
     peer = Peer()
     peer.send(peer.headers(1, (*REQUEST, (b"priority", b"u=6"))))

@@ -40,6 +40,30 @@ def test_resets_have_a_burst_and_a_rate(guard: Guard):
     assert allowed(guard.spend_reset) == 20
 
 
+def test_small_content_has_a_burst_and_a_rate(guard: Guard):
+    for number in range(50_000):
+        guard.count_content(number % 64)
+    with pytest.raises(ConnectionFault, match="small DATA") as caught:
+        guard.count_content(1)
+    assert caught.value.code == codes.ENHANCE_YOUR_CALM
+    guard.now += 1.0
+    for _ in range(1000):
+        guard.count_content(1)
+    with pytest.raises(ConnectionFault, match="small DATA"):
+        guard.count_content(63)
+
+
+def test_large_content_pays_for_small(guard: Guard):
+    """Pieces of 64 KiB and an octet, for ever, as fast as the line is."""
+    for _ in range(20_000):
+        for size in (16_384, 16_384, 16_384, 16_384, 1):
+            guard.count_content(size)
+    for _ in range(2**26 // 4096 - 1 + 50_000):
+        guard.count_content(1)
+    with pytest.raises(ConnectionFault, match="small DATA"):
+        guard.count_content(1)
+
+
 def test_requests_pay_for_control_frames_up_to_the_concurrent_streams(guard: Guard):
     for _ in range(3):
         guard.earn_request()

@@ -140,13 +140,6 @@ def test_a_connection_fault_ends_reading(settled: Reader):
     assert not settled.seen
 
 
-def test_only_whole_frames_are_a_sign_of_life(settled: Reader):
-    settled.read(b"\0\0\x05\xab\0", now=2000.0)
-    assert settled.active_at == 1000.0
-    settled.read(b"\0\0\0\0abcde", now=3000.0)
-    assert settled.active_at == 3000.0
-
-
 def test_a_block_counts_from_its_beginning(reader: Reader):
     reader.read(frames.PREFACE, now=10.0)
     assert reader.mid_block_since == 10.0
