@@ -32,7 +32,8 @@ def request_for(host: str, path: str = "/") -> bytes:
 
 def shown(output: str) -> tuple[x509.Certificate, ...]:
     """Return the chain that the server sent."""
-    pem = re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", output, re.DOTALL)
+    _, _, chain = output.partition("\nCertificate chain\n")  # a staple's signer is before it
+    pem = re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", chain, re.DOTALL)
     return tuple(x509.load_pem_x509_certificate(each.encode()) for each in pem)
 
 
@@ -42,3 +43,14 @@ def stapled(output: str) -> str | None:
         return None
     assert "OCSP Response Status: successful" in output, output
     return re.search(r"Cert Status: (\w+)", output)[1]
+
+
+def stapled_serial(output: str) -> int:
+    """Return which certificate the staple is about."""
+    return int(re.search(r"Serial Number: ([0-9A-F]+)", output)[1], 16)
+
+
+def alert(output: str) -> int | None:
+    """Return the number of the alert that ended the handshake (RFC 8446 section 6), or None."""
+    found = re.search(r"SSL alert number (\d+)", output)
+    return int(found[1]) if found else None
