@@ -215,7 +215,11 @@ class Keeper:
         if candidate is None:
             return
         if not is_same(candidate, held.live.identity):
-            await self._take_up(held, candidate)
+            try:
+                await self._take_up(held, candidate)
+            except asyncio.CancelledError:
+                held.seen = b""  # whoever asked for it has gone: the next look takes it up
+                raise
             return
         self._drop_pending(held)
         if held.last_load.result == "failed":

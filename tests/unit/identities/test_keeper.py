@@ -9,7 +9,7 @@ import pytest
 
 from edgeproxy.identities.keeper import Keeper
 from edgeproxy.tls.ocsp.refusal import Refusal, Refused
-from tests.support.barrier import settle
+from tests.support.barrier import Barrier, settle
 from tests.support.ca import key_pem, new_key
 from tests.support.identities import DAY, REFUSED, Stand
 
@@ -178,6 +178,21 @@ async def test_another_fault_of_the_same_kind_is_said_again(tmp_path, caplog):
             _other_key(stand)
             await keeper.reload()
     assert caplog.text.count("the key does not belong") == 2
+
+
+async def test_a_renewal_whose_asker_left_is_taken_by_the_next(tmp_path):
+    stand = Stand(tmp_path, ocsp_url=URL)
+    async with kept(stand.keeper()) as keeper:
+        before = stand.live
+        stand.issue(ocsp_url=URL)
+        stand.responders.answers = Barrier()
+        asking = asyncio.get_running_loop().create_task(keeper.reload())
+        await stand.responders.answers.reached()
+        asking.cancel()
+        await asyncio.wait({asking})
+        stand.responders.answers.open()
+        await keeper.reload()
+        assert stand.live.fingerprints != before.fingerprints
 
 
 async def test_files_that_are_put_back_are_what_is_live(tmp_path):
