@@ -33,9 +33,10 @@ floods: ## floods against a worker, and what a good client beside them waits (fl
 	@sh scripts/setup.sh runtime nghttp taskset
 	@$(BIN)/python -m bench.floods $(BENCH_ARGS)
 
-soak: ## the long load run: 200,000 requests, none lost, memory flat
+soak: ## the long runs: 200,000 requests, none lost, memory flat; certificates replaced under load
 	@sh scripts/setup.sh dev curl h2load
 	@EDGEPROXY_LOAD_REQUESTS=200000 $(BIN)/python -m pytest -s tests/protocol/test_load.py
+	@$(BIN)/python -m tests.support.rotation $(ROTATION_ARGS)
 
 clean: ## remove what tools and the demo left, but not the environment
 	@rm -rf $(CLUTTER) var bench/results/local

@@ -38,7 +38,8 @@ class Held:
 
     `pending` is loaded and must not be served before it has a staple. While `is_withheld`, `live`
     itself is such a one: there is nothing better, and its names are refused. `seen` is the digest
-    of the files that `last_load` came of, so that each content is judged once.
+    of the files that `last_load` came of, so that each content is judged once; `blamed` that of the
+    files of which was said that they cannot be used.
     """
 
     def __init__(self, source: IdentitySource, live: Tended, now: float) -> None:
@@ -50,6 +51,7 @@ class Held:
         self.active_since = now
         self.last_load = Load(now, "loaded")
         self.seen = b""
+        self.blamed = b""
         self.warned_days: int | None = None
 
     @property

@@ -147,12 +147,18 @@ class PointOfPresence:
         self._phase = "serving"
 
     async def follow(self, reload: asyncio.Event) -> None:
-        """Look at all certificate files whenever `reload` is set, until cancelled."""
+        """Look at all certificate files whenever `reload` is set, until cancelled.
+
+        Whatever a look meets, a disk that fails say: what is live goes on.
+        """
         while True:
             await reload.wait()
             reload.clear()
             log.info("told to look for new certificates")
-            await self._certificates.reload()
+            try:
+                await self._certificates.reload()
+            except Exception:
+                log.exception("looking for new certificates failed")
 
     async def drain(self, hurry: asyncio.Event | None = None) -> bool:
         """Accept nothing new and let what is in flight finish.

@@ -41,6 +41,10 @@ class Served:
         raise AssertionError(f"it never said {pattern!r}:\n{self.said}")
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def resident_bytes(self) -> int:
         """How much memory it holds."""
         status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
@@ -56,6 +60,9 @@ class Served:
 
     def terminate(self) -> None:
         self._process.send_signal(signal.SIGTERM)
+
+    def hang_up(self) -> None:
+        self._process.send_signal(signal.SIGHUP)
 
     async def ended(self) -> int:
         """Wait for the end; return the exit code."""

@@ -3,12 +3,13 @@
 import asyncio
 import shutil
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
 from edgeproxy.identities.keeper import Keeper
 from edgeproxy.tls.ocsp.refusal import Refusal, Refused
-from tests.support.barrier import settle
+from tests.support.barrier import Barrier, settle
 from tests.support.ca import key_pem, new_key
 from tests.support.identities import DAY, REFUSED, Stand
 
@@ -138,6 +139,60 @@ async def test_what_cannot_be_used_changes_nothing_and_is_said_once(tmp_path, ca
         await keeper.reload()
         assert stand.live.fingerprints != before.fingerprints
     assert stand.counters.certificate_swaps == {"www.test": 1}
+
+
+@pytest.mark.parametrize("harm", BROKEN)
+async def test_half_a_renewal_is_no_fault_and_the_whole_is_taken_at_once(tmp_path, caplog, harm):
+    stand = Stand(tmp_path)
+
+    def complete() -> None:
+        shutil.rmtree(stand.folder, ignore_errors=True)
+        stand.issue()
+
+    async with kept(stand.keeper()) as keeper:
+        before = stand.live
+        stand.meanwhile = complete
+        harm(stand)
+        await keeper.reload()
+        assert stand.live.fingerprints != before.fingerprints
+    assert stand.loads == {"loaded": 2}
+    assert caplog.text == ""
+
+
+async def test_files_that_never_come_to_rest_are_a_fault(tmp_path, caplog):
+    stand = Stand(tmp_path)
+    async with kept(stand.keeper()) as keeper:
+        before = stand.live
+        stand.meanwhile = partial(_other_key, stand)
+        _other_key(stand)
+        await keeper.reload()
+        assert stand.live is before
+    assert stand.loads == {"loaded": 1, "failed": 1}
+    assert "the key does not belong" in caplog.text
+
+
+async def test_another_fault_of_the_same_kind_is_said_again(tmp_path, caplog):
+    stand = Stand(tmp_path)
+    async with kept(stand.keeper()) as keeper:
+        for _ in range(2):
+            _other_key(stand)
+            await keeper.reload()
+    assert caplog.text.count("the key does not belong") == 2
+
+
+async def test_a_renewal_whose_asker_left_is_taken_by_the_next(tmp_path):
+    stand = Stand(tmp_path, ocsp_url=URL)
+    async with kept(stand.keeper()) as keeper:
+        before = stand.live
+        stand.issue(ocsp_url=URL)
+        stand.responders.answers = Barrier()
+        asking = asyncio.get_running_loop().create_task(keeper.reload())
+        await stand.responders.answers.reached()
+        asking.cancel()
+        await asyncio.wait({asking})
+        stand.responders.answers.open()
+        await keeper.reload()
+        assert stand.live.fingerprints != before.fingerprints
 
 
 async def test_files_that_are_put_back_are_what_is_live(tmp_path):
