@@ -61,9 +61,6 @@ class Served:
     def terminate(self) -> None:
         self._process.send_signal(signal.SIGTERM)
 
-    def hang_up(self) -> None:
-        self._process.send_signal(signal.SIGHUP)
-
     async def ended(self) -> int:
         """Wait for the end; return the exit code."""
         async with asyncio.timeout(PATIENCE_SECONDS):
