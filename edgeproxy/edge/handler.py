@@ -275,6 +275,10 @@ class Edge:
         return response
 
     async def _answer(self, request: Request, route: Route) -> Response:
+        if request.method in _FROM_STORE and route.rule.cache.may_store:
+            reading = self._store.reading(route.key)
+            if reading is not None:
+                await reading
         bypass = _bypasses(request, route)
         if bypass is not None:
             return await self._passthrough.answer(request, route, reason=bypass)

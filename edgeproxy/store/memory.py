@@ -9,7 +9,7 @@ caller may go on reading what `candidates` returned.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from cachetools import LRUCache
 
@@ -100,8 +100,18 @@ class MemoryStore:
             return ()
         if now - variants.touched >= TOUCH_SECONDS:
             variants.touched = now
-            self._recency[key]  # reading moves the key to the young end
+            self._touched(key)
         return variants.responses
+
+    def _touched(self, key: Key) -> None:
+        self._recency[key]  # reading moves the key to the young end
+
+    def reading(self, key: Key) -> Awaitable[None] | None:
+        """Return what to wait for before `candidates` knows all there is, None for nothing."""
+        return None
+
+    async def aclose(self) -> None:
+        """Stop what is under way: nothing here."""
 
     def put(self, stored: StoredResponse) -> bool:
         """Keep a response in place of the one with equal selecting values.
