@@ -19,12 +19,12 @@ from typing import Final, Literal
 from edgeproxy.clock import Clock
 from edgeproxy.errors import CertificateError
 from edgeproxy.identities.document import days_left, describe, document
-from edgeproxy.identities.held import Held, Load, LoadResult, Previous, digest_of, is_same
+from edgeproxy.identities.held import Held, Load, LoadResult, Previous, is_same, look_at
 from edgeproxy.identities.tended import StaplerFactory, Tended
 from edgeproxy.identities.watching import Watcher
 from edgeproxy.observe.counters import Counters
 from edgeproxy.observe.facts import CertificateFacts
-from edgeproxy.tls.identity import Identity, IdentitySource, check_covers, load_identity
+from edgeproxy.tls.identity import Identity, IdentitySource, check_covers
 
 log = logging.getLogger(__name__)
 
@@ -199,12 +199,12 @@ class Keeper:
         held.previous_now(now)
         self._warn_of_the_end(held, now)
         pairs = held.source.pairs_now()
-        digest = await asyncio.to_thread(digest_of, pairs)
-        if digest == held.seen and held.last_load.result != "failed":
+        look = await asyncio.to_thread(look_at, pairs)
+        if look.digest == held.seen and held.last_load.result != "failed":
             return
-        is_new, held.seen = digest != held.seen, digest
+        is_new, held.seen = look.digest != held.seen, look.digest
         try:
-            candidate = await asyncio.to_thread(load_identity, pairs, name=held.name, now=now)
+            candidate = await asyncio.to_thread(look.load, pairs, held.name, now)
             check_covers(candidate, filter(held.live.identity.covers, held.source.hosts))
         except CertificateError as error:
             self._fail(held, str(error), is_new=is_new)
