@@ -19,11 +19,12 @@ from typing import Final, Literal
 from edgeproxy.clock import Clock
 from edgeproxy.errors import CertificateError
 from edgeproxy.identities.document import days_left, describe, document
-from edgeproxy.identities.held import Held, Load, LoadResult, Previous, is_same, look_at
+from edgeproxy.identities.held import Held, Load, LoadResult, Look, Previous, is_same, look_at
 from edgeproxy.identities.tended import StaplerFactory, Tended
 from edgeproxy.identities.watching import Watcher
 from edgeproxy.observe.counters import Counters
 from edgeproxy.observe.facts import CertificateFacts
+from edgeproxy.tls.files import KeyPairFiles
 from edgeproxy.tls.identity import Identity, IdentitySource, check_covers
 
 log = logging.getLogger(__name__)
@@ -202,7 +203,18 @@ class Keeper:
         look = await asyncio.to_thread(look_at, pairs)
         if look.digest == held.seen and held.last_load.result != "failed":
             return
-        is_new, held.seen = look.digest != held.seen, look.digest
+        before, held.seen = held.seen, look.digest
+        try:
+            await self._judge(held, look, pairs, is_new=look.digest != before)
+        except asyncio.CancelledError:
+            held.seen = before  # whoever is cancelled has judged nothing
+            raise
+
+    async def _judge(
+        self, held: Held, look: Look, pairs: Sequence[KeyPairFiles], *, is_new: bool
+    ) -> None:
+        """Take up what was seen, if it is something new that can be used."""
+        now = self._clock.now()
         try:
             candidate = await asyncio.to_thread(look.load, pairs, held.name, now)
             check_covers(candidate, filter(held.live.identity.covers, held.source.hosts))
@@ -218,12 +230,12 @@ class Keeper:
 
     async def _take_up(self, held: Held, candidate: Identity) -> None:
         """Make a proven identity live, or let it wait for the staple that it must have."""
-        self._drop_pending(held)
         staples = {
             each.fingerprint: each.staple for each in held.live.identity.credentials if each.staple
         }
         tended = Tended(candidate.with_staples(staples), self._stapler_of)
         await tended.obtain(FIRST_STAPLE_SECONDS, self._clock.now())
+        self._drop_pending(held)
         for advice in candidate.advice:
             log.warning("%s: %s", held.name, advice)
         if not tended.lacks_staple(self._clock.now()):

@@ -8,7 +8,7 @@ import pytest
 
 from edgeproxy.identities.keeper import Keeper
 from edgeproxy.tls.ocsp.refusal import Refusal, Refused
-from tests.support.barrier import settle
+from tests.support.barrier import Barrier, settle
 from tests.support.ca import key_pem, new_key
 from tests.support.identities import DAY, REFUSED, Stand
 
@@ -221,6 +221,23 @@ async def test_a_must_staple_certificate_waits_for_its_staple(tmp_path, caplog):
         assert stand.loads == {"loaded": 2, "kept": 1}
         assert await keeper.revert("www.test") == "reverted"
         assert stand.live.fingerprints == before.fingerprints
+
+
+async def test_a_reload_that_is_cancelled_has_judged_nothing(tmp_path):
+    stand = Stand(tmp_path, ocsp_url=URL)
+    async with kept(stand.keeper()) as keeper:
+        await keeper.reload()
+        before = stand.live
+        stand.responders.gate = Barrier()
+        renewed = stand.issue(ocsp_url=URL)
+        reload = asyncio.get_running_loop().create_task(keeper.reload())
+        await stand.responders.gate.reached()
+        reload.cancel()
+        await asyncio.wait({reload})
+        assert stand.live is before
+        stand.responders.gate.open()
+        await keeper.reload()
+        assert stand.live.credentials[0].leaf == renewed.certificate
 
 
 async def test_a_certificate_that_waits_is_dropped_for_a_newer_one(tmp_path):
