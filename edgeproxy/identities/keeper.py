@@ -191,7 +191,7 @@ class Keeper:
                 found |= {source.folder, source.folder.parent}
             for pair in source.pairs_now():
                 for path in pair.paths:
-                    found |= {path.parent, path.resolve().parent}
+                    found |= {path.parent, _real_folder(path)}
         return found
 
     async def _look(self, held: Held) -> None:
@@ -322,6 +322,14 @@ class Keeper:
             log.error("%s: the certificate has expired", held.name)
         else:
             log.warning("%s: the certificate expires in %.1f days", held.name, left)
+
+
+def _real_folder(path: Path) -> Path:
+    """Return the folder of what a path leads to; a link to itself leads nowhere."""
+    try:
+        return path.resolve().parent
+    except (OSError, RuntimeError):
+        return path.parent
 
 
 def _shown(identity: Identity) -> str:
