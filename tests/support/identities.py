@@ -29,12 +29,12 @@ class Responders:
         self.answer: Refused | None = None
         self.asked: list[str] = []
         self.slept = Barrier()  # all who refresh wait here
-        self.answers = Barrier()  # all who ask, where it is not open
-        self.answers.open()
+        self.gate = Barrier()  # all who ask pass here
+        self.gate.open()
 
     async def fetch(self, leaf, issuer, now) -> Staple | Refused:
         self.asked.append(leaf.subject.rfc4514_string())
-        await self.answers.passed()
+        await self.gate.passed()
         return self.answer or Staple(b"%d" % leaf.serial_number, now, now + 4 * DAY, now + 3 * DAY)
 
     async def sleep(self, _seconds: float) -> None:
