@@ -90,8 +90,12 @@ class Stand:
     def issue(self, *names: str, **how) -> Leaf:
         return self.ca.issue(*(names or (self.name,)), directory=self.folder, **how)
 
-    def keeper(self, *, staples: bool = True, overlap_seconds: float = 3600.0) -> Keeper:
-        source = IdentitySource(self.name, pairs_in(self.folder), (self.name,), self.folder)
+    def keeper(
+        self, *, staples: bool = True, overlap_seconds: float = 3600.0, names_files: bool = False
+    ) -> Keeper:
+        """Keep the folder, or only the files that are in it now (`names_files`)."""
+        folder = None if names_files else self.folder
+        source = IdentitySource(self.name, pairs_in(self.folder), (self.name,), folder)
         identity = load_identity(source.pairs, name=self.name)
         return Keeper(
             [(source, identity)],

@@ -324,6 +324,16 @@ async def test_a_certificate_that_waits_is_dropped_for_a_newer_one(tmp_path):
         assert stand.responders.slept.waiting == 0
 
 
+async def test_a_certificate_that_waits_ends_with_the_keeper(tmp_path):
+    stand = Stand(tmp_path)
+    async with kept(stand.keeper()) as keeper:
+        stand.responders.answer = REFUSED
+        stand.issue(ocsp_url=URL, must_staple=True)
+        await keeper.reload()
+        await stand.responders.slept.reached()
+    assert stand.responders.slept.waiting == 0
+
+
 async def test_going_back_to_what_must_be_stapled_needs_a_staple(tmp_path):
     stand = Stand(tmp_path, ocsp_url=URL, must_staple=True)
     async with kept(stand.keeper(overlap_seconds=30 * DAY)) as keeper:
@@ -399,9 +409,10 @@ async def test_what_is_unwise_about_the_files_is_said(tmp_path, caplog):
     assert "key.pem" in caplog.text
 
 
-async def test_a_renewal_on_disk_is_seen_without_being_told(tmp_path):
+@pytest.mark.parametrize("names_files", [False, True])
+async def test_a_renewal_on_disk_is_seen_without_being_told(tmp_path, names_files):
     stand = Stand(tmp_path)
-    async with kept(stand.keeper()):
+    async with kept(stand.keeper(names_files=names_files)):
         before = stand.live
         renewed = stand.issue()
         async with asyncio.timeout(20):
