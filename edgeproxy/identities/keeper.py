@@ -30,7 +30,7 @@ from edgeproxy.tls.identity import Identity, IdentitySource, check_covers
 log = logging.getLogger(__name__)
 
 # Before a certificate is used for the first time a responder has so long: it is asked again later.
-FIRST_STAPLE_SECONDS: Final = 10.0
+FIRST_STAPLE_SECONDS: Final = 5.0
 # What cannot be used may be half of a renewal: it is looked at again after this time, which is
 # longer than what lies between two files of one renewal, and said only if it stays. Whoever is told
 # to look, by a signal or the socket, comes at any moment; the watch waits by itself.
