@@ -20,17 +20,17 @@ from typing import Final, Literal
 from edgeproxy.clock import Clock
 from edgeproxy.errors import CertificateError
 from edgeproxy.identities.document import days_left, describe, document
-from edgeproxy.identities.held import Held, Load, LoadResult, Previous, digest_of, is_same
+from edgeproxy.identities.held import Held, Load, LoadResult, Previous, is_same, look_at
 from edgeproxy.identities.tended import StaplerFactory, Tended
 from edgeproxy.identities.watching import Watcher
 from edgeproxy.observe.counters import Counters
 from edgeproxy.observe.facts import CertificateFacts
-from edgeproxy.tls.identity import Identity, IdentitySource, check_covers, load_identity
+from edgeproxy.tls.identity import Identity, IdentitySource, check_covers
 
 log = logging.getLogger(__name__)
 
 # Before a certificate is used for the first time a responder has so long: it is asked again later.
-FIRST_STAPLE_SECONDS: Final = 10.0
+FIRST_STAPLE_SECONDS: Final = 5.0
 # What cannot be used may be half of a renewal: it is looked at again after this time, which is
 # longer than what lies between two files of one renewal, and said only if it stays. Whoever is told
 # to look, by a signal or the socket, comes at any moment; the watch waits by itself.
@@ -199,7 +199,7 @@ class Keeper:
                 found |= {source.folder, source.folder.parent}
             for pair in source.pairs_now():
                 for path in pair.paths:
-                    found |= {path.parent, path.resolve().parent}
+                    found |= {path.parent, _real_folder(path)}
         return found
 
     async def _look(self, held: Held) -> None:
@@ -234,12 +234,12 @@ class Keeper:
         latest, fault = held.seen, None
         for _ in range(_LOOKS_MAX):
             pairs = held.source.pairs_now()
-            digest = await asyncio.to_thread(digest_of, pairs)
-            is_new, latest = digest != latest, digest
+            look = await asyncio.to_thread(look_at, pairs)
+            is_new, latest = look.digest != latest, look.digest
             if not is_new and (fault is not None or held.last_load.result != "failed"):
                 break
             try:
-                candidate = await asyncio.to_thread(load_identity, pairs, name=held.name, now=now)
+                candidate = await asyncio.to_thread(look.load, pairs, held.name, now)
                 check_covers(candidate, filter(held.live.identity.covers, held.source.hosts))
             except CertificateError as error:
                 fault = error
@@ -247,7 +247,7 @@ class Keeper:
                     break
                 await self._sleep(SETTLED_SECONDS)
             else:
-                held.seen = digest
+                held.seen = look.digest
                 return candidate
         held.seen = latest
         if fault is not None:
@@ -256,12 +256,12 @@ class Keeper:
 
     async def _take_up(self, held: Held, candidate: Identity) -> None:
         """Make a proven identity live, or let it wait for the staple that it must have."""
-        self._drop_pending(held)
         staples = {
             each.fingerprint: each.staple for each in held.live.identity.credentials if each.staple
         }
         tended = Tended(candidate.with_staples(staples), self._stapler_of)
         await tended.obtain(FIRST_STAPLE_SECONDS, self._clock.now())
+        self._drop_pending(held)
         for advice in candidate.advice:
             log.warning("%s: %s", held.name, advice)
         if not tended.lacks_staple(self._clock.now()):
@@ -350,6 +350,14 @@ class Keeper:
             log.error("%s: the certificate has expired", held.name)
         else:
             log.warning("%s: the certificate expires in %.1f days", held.name, left)
+
+
+def _real_folder(path: Path) -> Path:
+    """Return the folder of what a path leads to; a link to itself leads nowhere."""
+    try:
+        return path.resolve().parent
+    except (OSError, RuntimeError):
+        return path.parent
 
 
 def _shown(identity: Identity) -> str:

@@ -29,12 +29,12 @@ class Responders:
         self.answer: Refused | None = None
         self.asked: list[str] = []
         self.slept = Barrier()  # all who refresh wait here
-        self.answers = Barrier()  # all who ask, where it is not open
-        self.answers.open()
+        self.gate = Barrier()  # all who ask pass here
+        self.gate.open()
 
     async def fetch(self, leaf, issuer, now) -> Staple | Refused:
         self.asked.append(leaf.subject.rfc4514_string())
-        await self.answers.passed()
+        await self.gate.passed()
         return self.answer or Staple(b"%d" % leaf.serial_number, now, now + 4 * DAY, now + 3 * DAY)
 
     async def sleep(self, _seconds: float) -> None:
@@ -90,8 +90,12 @@ class Stand:
     def issue(self, *names: str, **how) -> Leaf:
         return self.ca.issue(*(names or (self.name,)), directory=self.folder, **how)
 
-    def keeper(self, *, staples: bool = True, overlap_seconds: float = 3600.0) -> Keeper:
-        source = IdentitySource(self.name, pairs_in(self.folder), (self.name,), self.folder)
+    def keeper(
+        self, *, staples: bool = True, overlap_seconds: float = 3600.0, names_files: bool = False
+    ) -> Keeper:
+        """Keep the folder, or only the files that are in it now (`names_files`)."""
+        folder = None if names_files else self.folder
+        source = IdentitySource(self.name, pairs_in(self.folder), (self.name,), folder)
         identity = load_identity(source.pairs, name=self.name)
         return Keeper(
             [(source, identity)],

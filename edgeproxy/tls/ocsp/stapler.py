@@ -184,7 +184,10 @@ class Stapler:
         self._plan()
 
     def _plan(self) -> None:
-        at = next_attempt(self._staple, self._fruitless, self._clock.now(), self._random())
+        fruitless = self._fruitless
+        if self._staple is None and self.progress.must_staple and self._revoked_at == -math.inf:
+            fruitless = min(fruitless, 1)  # somebody is not served until then: no longer waits
+        at = next_attempt(self._staple, fruitless, self._clock.now(), self._random())
         self.progress = replace(self.progress, next_attempt=at)
 
     def _plan_renewal(self, staple: Staple) -> None:

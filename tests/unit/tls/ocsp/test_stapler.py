@@ -273,6 +273,19 @@ async def test_a_leaf_that_must_be_stapled_raises_the_alarm_before_and_after(at,
     assert "has expired" in said(caplog)[-1]
 
 
+@pytest.mark.parametrize(
+    ("answer", "minutes"),
+    [(REFUSED, [0, 1, 2, 3, 4, 5, 6, 7]), (Refused(Refusal.REVOKED), [0, 1, 3, 7])],
+)
+async def test_a_leaf_that_is_not_served_without_is_asked_for_every_minute(
+    at, demanding, answer, minutes
+):
+    bench = at(answer, on=demanding)
+    began = bench.clock.now()
+    await bench.run(None, until=began + 7.5 * 60)
+    assert [round((later - began) / 60) for later in bench.script.asked] == minutes
+
+
 async def test_a_recovered_responder_is_said_and_stapled_again(at, caplog):
     caplog.set_level(logging.INFO)
     bench = at(None)
