@@ -144,12 +144,13 @@ def make_pop(
     access_log: AccessLog | None = None,
     cors: CorsPolicy | None = None,
     default: str | None = None,
+    store: MemoryStore | None = None,
     **site: object,
 ) -> Pop:
     """A PoP called `fra1` with one site of these rules; without rules it is transparent."""
     clock = ManualClock()
     origin = ScriptedUpstream(clock)
-    store = MemoryStore(bytes_max, object_bytes_max)
+    store = store or MemoryStore(bytes_max, object_bytes_max)
     counters = Counters()
     the_site = Site(
         name=HOST,
