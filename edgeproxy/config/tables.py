@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edgeproxy.config.values import Expects, Size
+from edgeproxy.config.values import Expects, FilePath, Size
 
 Flag = Annotated[bool, Expects("true or false")]
 
@@ -33,10 +33,35 @@ class Memory(Section):
         return self
 
 
+DISK_BYTES_MIN = 16 * 1024**2
+
+
+class Disk(Section):
+    """The disk tier: what memory may hold, kept over restarts."""
+
+    path: FilePath = Field(description="A folder of its own, on a local file system.")
+    size: Size = Field(
+        default=10 * 1024**3,
+        description="What the whole folder may take, temporary files and index included.",
+    )
+    fsync: Literal["off", "data"] = Field(
+        default="off",
+        description="`data`: bodies reach the disk before they count. With `off` a power cut may "
+        "cost stored responses, but never makes a wrong one: every body is checked when read.",
+    )
+
+    @model_validator(mode="after")
+    def _is_worth_it(self) -> "Disk":
+        if self.size < DISK_BYTES_MIN:
+            raise ValueError("size is less than 16MiB, of which most would be the index")
+        return self
+
+
 class Cache(Section):
     """Where responses are stored."""
 
     memory: Memory = Field(default=Memory(), description="The memory tier.")
+    disk: Disk | None = Field(default=None, description="The disk tier; default: none.")
 
 
 class AccessLog(Section):
