@@ -11,6 +11,7 @@ stored is let go of, since nobody remembers any more what must not be served.
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,9 @@ from edgeproxy.store.disk.files import SHARDS
 from edgeproxy.store.disk.queue import Operation as _Operation
 from edgeproxy.store.disk.queue import OrderedQueue
 from edgeproxy.store.disk.tier import DiskTier
+
+# An alias, because `DiskStore.bytes` hides the builtin in its class.
+Key = bytes
 
 _log = logging.getLogger(__name__)
 
@@ -148,7 +152,7 @@ class DiskStore:
         self._tier.close()
         self._is_open = False
 
-    async def load(self, key: bytes) -> tuple[StoredResponse, ...]:
+    async def load(self, key: Key) -> tuple[StoredResponse, ...]:
         """Return everything stored under the key, the newest last, bodies checked; () for faults.
 
         Sees every operation on that key that was asked for before.
@@ -199,12 +203,12 @@ class DiskStore:
         """Let go of one response."""
         self._submit(stored.key, _Operation(partial(self._tier.drop, stored)))
 
-    def forget(self, key: bytes) -> None:
+    def forget(self, key: Key) -> None:
         """Let go of everything under the key; holds whatever the disk does."""
         run = partial(self._tier.forget, key)
         self._submit(key, _Operation(run), supersedes=True)
 
-    def touch(self, key: bytes) -> None:
+    def touch(self, key: Key) -> None:
         """Note that the key was used; written every few seconds, for many keys at once."""
         if self._queue is None or (len(self._touched) >= TOUCHED_MAX and key not in self._touched):
             return
@@ -216,7 +220,7 @@ class DiskStore:
             run = partial(self._tier.touch, touched)
             self._queue.submit(_TOUCH, _Operation(run), supersedes=True)
 
-    def _submit(self, key: bytes, operation: _Operation, *, supersedes: bool = False) -> None:
+    def _submit(self, key: Key, operation: _Operation, *, supersedes: bool = False) -> None:
         queue = self._queue
         if queue is None:
             return
@@ -245,7 +249,7 @@ class DiskStore:
             return _answered(operation, ())
         try:
             if self._health.is_down("index"):
-                raise _Down
+                raise _Down  # noqa: TRY301 - one place says what comes of it
             self._open()
             if self._health.is_down("bodies") and isinstance(operation, _Put):
                 self._lessen(operation)
@@ -316,7 +320,7 @@ class _Put(_Operation):
 
     __slots__ = ("lesser",)
 
-    def __init__(self, run: partial[object], size: int, *, lesser: partial[None]) -> None:
+    def __init__(self, run: Callable[[], object], size: int, *, lesser: partial[None]) -> None:
         super().__init__(run, size)
         self.lesser: partial[None] | None = lesser
 
