@@ -9,6 +9,7 @@ take half a second.
 import click
 
 from edgeproxy import __version__
+from edgeproxy.cli.cache import cache
 from edgeproxy.cli.certs import certs
 from edgeproxy.cli.checking import check
 from edgeproxy.cli.serving import demo, serve
@@ -21,5 +22,5 @@ def main() -> None:
     """A self-hosted CDN point of presence: an edge cache in front of your origin."""
 
 
-for _command in (serve, check, status, certs, demo):
+for _command in (serve, check, status, cache, certs, demo):
     main.add_command(_command)

@@ -16,6 +16,7 @@ from edgeproxy.edge.sites import CorsPolicy, Rule, Site, Sites
 from edgeproxy.http.upstream import Upstream
 from edgeproxy.observe.access_log import AccessLogSettings
 from edgeproxy.origin.settings import OriginSettings
+from edgeproxy.store.disk.store import DiskSettings
 from edgeproxy.tls.parameters import TlsParameters
 from edgeproxy.wire.limits import Limits
 
@@ -79,6 +80,14 @@ def state_directory(config: Config, environ: Mapping[str, str]) -> Path:
         return config.pop.state_dir
     named = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     return Path(named or "/var/lib/edgeproxy")
+
+
+def disk_settings(config: Config) -> DiskSettings | None:
+    """Return where the disk tier is, None without one."""
+    disk = config.cache.disk
+    if disk is None:
+        return None
+    return DiskSettings(disk.path, disk.size, fsync=disk.fsync == "data")
 
 
 def tls_parameters(config: Config) -> TlsParameters:

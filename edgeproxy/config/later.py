@@ -25,7 +25,6 @@ _LATER = frozenset(
         "listen.workers",
         "tls.tickets",
         "tls.early_data",
-        "cache.disk",
         "cache.memory.policy",
         "origin.*.health",
         "origin.*.breaker",

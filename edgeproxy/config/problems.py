@@ -15,7 +15,8 @@ from pydantic_core import ErrorDetails
 from edgeproxy.config.document import Document, nearest
 from edgeproxy.config.later import is_later
 from edgeproxy.config.locate import Loc
-from edgeproxy.config.schema import Config, Section
+from edgeproxy.config.schema import Config
+from edgeproxy.config.tables import Section
 from edgeproxy.errors import Problem
 
 _SENTENCES = {

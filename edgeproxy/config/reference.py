@@ -15,7 +15,8 @@ from pydantic_core import PydanticUndefined
 
 from edgeproxy.cache.key import QueryPolicy
 from edgeproxy.config.policies import PRESETS
-from edgeproxy.config.schema import Config, PolicyOptions, Section
+from edgeproxy.config.schema import Config, PolicyOptions
+from edgeproxy.config.tables import Section
 from edgeproxy.config.units import format_duration, format_size
 from edgeproxy.config.values import Expects
 

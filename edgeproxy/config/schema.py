@@ -10,15 +10,14 @@ The descriptions are the reference manual (`reference`), so they are written for
 from typing import Annotated, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
     model_validator,
 )
 
+from edgeproxy.config.tables import Cache, Flag, Log, Section
 from edgeproxy.config.units import format_duration
 from edgeproxy.config.values import (
     Authority,
@@ -53,7 +52,6 @@ YEAR = 31_536_000
 _DEFAULTS = WireLimits()
 _TLS_DEFAULTS = TlsParameters()
 
-Flag = Annotated[bool, Expects("true or false")]
 Count = Annotated[int, Field(ge=1, le=1_000_000), Expects("whole number")]
 ClientCount = Annotated[int, Field(ge=0, le=1_000_000), Expects("whole number")]
 # The keys of `tls.parameters.GROUPS`, for messages that know the nearest one.
@@ -69,12 +67,6 @@ GroupName = Literal[
 ]
 SniPolicy = Literal["default", "reject"]
 PolicyKind = Literal["versioned", "entry", "manifest", "pass", "transparent"]
-
-
-class Section(BaseModel):
-    """What all tables have in common."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Pop(Section):
@@ -225,27 +217,6 @@ class Tls(Section):
         default=3600.0,
         description="How long a certificate that was replaced is kept, to go back to it.",
     )
-
-
-class Memory(Section):
-    """The memory tier."""
-
-    size: Size = Field(default=256 * 1024**2, description="Bytes of all stored responses together.")
-    max_object: Size = Field(
-        default=16 * 1024**2, description="Larger bodies are passed on, not stored."
-    )
-
-    @model_validator(mode="after")
-    def _object_fits(self) -> "Memory":
-        if self.max_object > self.size:
-            raise ValueError("max_object is larger than size")
-        return self
-
-
-class Cache(Section):
-    """Where responses are stored."""
-
-    memory: Memory = Field(default=Memory(), description="The memory tier.")
 
 
 class OriginTls(Section):
@@ -445,30 +416,6 @@ class Host(Section):
     rule: ListOf[Rule] = Field(
         default=(), description="Rules in order; without any, a transparent RFC 9111 shared cache."
     )
-
-
-class AccessLog(Section):
-    """One line per request."""
-
-    enabled: Flag = Field(default=True, description="Whether to write it.")
-    format: Literal["json", "console"] = Field(
-        default="json", description="For machines or for people."
-    )
-    client_ip: Literal["truncate", "full"] = Field(
-        default="truncate", description="Client addresses as /24 and /48, or complete."
-    )
-
-
-class Log(Section):
-    """What the edge says about itself."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="From here up."
-    )
-    format: Literal["auto", "json", "console"] = Field(
-        default="auto", description="`auto`: for people on a terminal, else JSON."
-    )
-    access: AccessLog = Field(default=AccessLog(), description="One line per request.")
 
 
 class Config(Section):

@@ -6,6 +6,7 @@ from edgeproxy.cache.key import QueryPolicy
 from edgeproxy.config.compile import (
     access_log_settings,
     compile_sites,
+    disk_settings,
     https_addresses,
     limits,
     metrics_addresses,
@@ -14,6 +15,7 @@ from edgeproxy.config.compile import (
     state_directory,
     tls_parameters,
 )
+from edgeproxy.store.disk.store import DiskSettings
 from edgeproxy.tls.parameters import TlsParameters
 from edgeproxy.wire.limits import Limits
 from tests.support.configs import HEAD, loaded
@@ -224,3 +226,13 @@ def test_where_metrics_are_shown(tmp_path):
 )
 def test_where_state_is_kept(tmp_path, said, environ, folder):
     assert state_directory(loaded(tmp_path, head=HEAD + said), environ) == Path(folder)
+
+
+def test_a_disk_tier_is_what_the_configuration_says(tmp_path):
+    text = '[cache.disk]\npath = "cache"\nsize = "64MiB"\nfsync = "data"\n'
+    settings = disk_settings(loaded(tmp_path, head=HEAD + text))
+    assert settings == DiskSettings(tmp_path / "cache", 64 * 1024**2, fsync=True)
+
+
+def test_without_a_table_there_is_no_disk_tier(tmp_path):
+    assert disk_settings(loaded(tmp_path)) is None

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from edgeproxy.config.reference import BEGIN, END, render, replace
-from edgeproxy.config.schema import Config, Section
+from edgeproxy.config.schema import Config
+from edgeproxy.config.tables import Section
 
 MANUAL = Path(__file__).parents[3] / "docs" / "configuration.md"
 

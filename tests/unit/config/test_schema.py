@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from edgeproxy.config.compile import LIMITS
-from edgeproxy.config.schema import Config, GroupName, Hsts, Limits, Section
+from edgeproxy.config.schema import Config, GroupName, Hsts, Limits
+from edgeproxy.config.tables import Section
 from edgeproxy.tls.parameters import DEFAULT_GROUPS, GROUPS
 from edgeproxy.wire.limits import Limits as WireLimits
 

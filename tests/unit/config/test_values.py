@@ -6,7 +6,7 @@ from pydantic import ValidationError, create_model
 
 from edgeproxy.cache.key import QueryPolicy
 from edgeproxy.config import values
-from edgeproxy.config.schema import Section
+from edgeproxy.config.tables import Section
 from edgeproxy.config.values import Address
 
 

@@ -1,0 +1,1 @@
+"""The disk tier: stored responses that outlive a process, shared by all workers of a PoP."""
