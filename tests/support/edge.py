@@ -1,7 +1,7 @@
 """An `Edge` with a clock, a store and an origin that a test holds in its hands."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from edgeproxy.cache.key import QueryPolicy
@@ -144,6 +144,7 @@ def make_pop(
     access_log: AccessLog | None = None,
     cors: CorsPolicy | None = None,
     default: str | None = None,
+    on_forget: Callable[[Collection[bytes]], object] | None = None,
     **site: object,
 ) -> Pop:
     """A PoP called `fra1` with one site of these rules; without rules it is transparent."""
@@ -167,6 +168,7 @@ def make_pop(
         counters=counters,
         access_log=access_log,
         settings=settings or EdgeSettings(),
+        on_forget=on_forget,
     )
     return Pop(clock, origin, edge, store, counters)
 
