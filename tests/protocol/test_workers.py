@@ -110,6 +110,10 @@ async def gone(*pids: int) -> None:
             await asyncio.to_thread(os.sched_yield)
 
 
+def descriptors_of(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
 def children_of(pid: int) -> set[int]:
     return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
@@ -135,7 +139,7 @@ async def test_a_worker_that_is_killed_breaks_its_own_connections_only(tmp_path)
         for client in (ours, others):
             assert (await client.get("/a")).body == b"hello"
         await stage.status()
-        descriptors = len(os.listdir(f"/proc/{stage.main}/fd"))
+        descriptors = descriptors_of(stage.main)
         pid = await stage.reborn("worker 0", stage.pids["worker 0"])
         assert await ours.closed() == b""
         assert (await others.get("/a")).body == b"hello"
@@ -144,7 +148,7 @@ async def test_a_worker_that_is_killed_breaks_its_own_connections_only(tmp_path)
         assert status["counters"]["requests"] == 3  # what the dead one counted is not lost
         assert (await (await stage.client_of(stack, 0)).get("/a")).body == b"hello"
         assert children_of(stage.main) == set(stage.pids.values())
-        assert len(os.listdir(f"/proc/{stage.main}/fd")) == descriptors
+        assert descriptors_of(stage.main) == descriptors
 
 
 async def test_a_steward_that_is_killed_is_replaced_and_certificates_go_on(tmp_path):
@@ -241,15 +245,19 @@ async def test_nobody_outlives_the_main_process(tmp_path):
         await gone(*stage.pids.values())
 
 
+async def kill_whoever_is_born(edge) -> None:
+    while True:
+        found = await edge.says(r"worker \d is process (\d+)")
+        os.kill(int(found[1]), signal.SIGKILL)
+
+
 async def test_workers_that_never_get_ready_end_everything_with_a_reason(tmp_path):
     async with two_workers(tmp_path) as stage:
         os.kill(stage.pids["steward"], signal.SIGSTOP)  # from now on nobody gets identities
         os.kill(stage.pids["worker 1"], signal.SIGKILL)
         os.kill(stage.pids["worker 0"], signal.SIGKILL)
         with pytest.raises(AssertionError, match="it never said"):
-            while True:
-                found = await stage.edge.says(r"worker \d is process (\d+)")
-                os.kill(int(found[1]), signal.SIGKILL)
+            await kill_whoever_is_born(stage.edge)
         assert await stage.edge.ended() == 69
         assert "processes ended before they could serve, and none is serving" in stage.edge.said
         await gone(*stage.pids.values())

@@ -15,7 +15,7 @@ def public(key):
 
 @pytest.mark.parametrize("kind", ["ecdsa", "rsa"])
 def test_an_identity_comes_through_json_as_it_was(tmp_path, kind):
-    leaf = LocalCa(tmp_path).issue("a.test", "*.b.test", kind=kind)
+    leaf = LocalCa(tmp_path).issue("a.test", "*.b.test", key=kind)
     plain = load_identity([leaf.files], name="a")
     stapled = plain.with_staples({plain.fingerprints[0]: Staple(b"der", 1.0, 3.0, 2.0)})
     for identity in (plain, stapled):

@@ -22,7 +22,12 @@ def test_lines_of_several_processes_stay_whole(monkeypatch):
 
     pids = [fork("a child", lambda letter=letter: body(letter), inherited=[]) for letter in "ab"]
     got = []
-    reading = threading.Thread(target=lambda: got.append(os.fdopen(reader, "rb").read()))
+
+    def read():
+        with os.fdopen(reader, "rb") as file:
+            got.append(file.read())
+
+    reading = threading.Thread(target=read)
     os.close(writer)
     reading.start()
     for pid in pids:
