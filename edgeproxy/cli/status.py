@@ -50,6 +50,11 @@ def _lines(document: dict[str, Any]) -> list[str]:
         f"  requests    {counters['requests']}, {counters['response_body_bytes']} bytes sent",
         f"  origin      {counters['origin_requests']} requests",
     ]
+    workers = document.get("workers", ())  # a demo has none beside itself
+    if workers:
+        cpu = ", ".join(f"{each['cpu_seconds']:.1f}" for each in workers)
+        restarts = document["worker_restarts"]
+        lines.append(f"  workers     {len(workers)}, {restarts} restarts, CPU seconds {cpu}")
     for title, key in (("outcomes", "requests_by_outcome"), ("refusals", "refusals")):
         said = ", ".join(f"{word} {n}" for word, n in sorted(counters[key].items()))
         lines += [f"  {title:11} {said}"] if said else []

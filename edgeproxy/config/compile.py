@@ -59,6 +59,39 @@ def limits(config: Config) -> Limits:
     return Limits(**said, field_block_bytes_max=block, connections_per_client_max=per_client)
 
 
+def workers(config: Config, cpus: int) -> int:
+    """Return how many processes serve; `cpus` is how many CPUs they may use."""
+    said = config.listen.workers
+    return max(1, cpus) if said == "auto" else said
+
+
+def share_of_worker(config: Config, count: int) -> Config:
+    """Return what one of so many workers may have: its part of memory and of connections.
+
+    What one client's address may have stays as it is where it is said, since the kernel deals out
+    connections by chance; it is never more than the worker's part.
+    """
+    memory, said = config.cache.memory, config.limits
+    size, most = max(1, memory.size // count), -(-said.max_connections // count)
+    per_client = said.max_connections_per_client
+    if per_client is not None:
+        per_client = min(per_client, most)
+    return config.model_copy(
+        update={
+            "cache": config.cache.model_copy(
+                update={
+                    "memory": memory.model_copy(
+                        update={"size": size, "max_object": min(memory.max_object, size)}
+                    )
+                }
+            ),
+            "limits": said.model_copy(
+                update={"max_connections": most, "max_connections_per_client": per_client}
+            ),
+        }
+    )
+
+
 def https_addresses(config: Config) -> list[tuple[str, int]]:
     """Return the addresses for TLS."""
     return [(address.host, address.port) for address in config.listen.https]

@@ -22,7 +22,6 @@ _LATER = frozenset(
         "listen.http3",
         "listen.alt_svc_max_age",
         "listen.admin",
-        "listen.workers",
         "tls.tickets",
         "tls.early_data",
         "cache.memory.policy",

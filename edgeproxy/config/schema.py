@@ -44,6 +44,7 @@ from edgeproxy.config.values import (
     TicketLifetime,
     Timeout,
     Url,
+    WorkerCount,
 )
 from edgeproxy.tls.parameters import TlsParameters
 from edgeproxy.wire.limits import Limits as WireLimits
@@ -94,6 +95,11 @@ class Listen(Section):
     metrics: OneOrMore[ListenAddress] | None = Field(
         default=None,
         description="Addresses of `/metrics` and `/healthz` over plain HTTP; not for everybody.",
+    )
+    workers: WorkerCount = Field(
+        default="auto",
+        description="Processes that serve, which share what memory and connections are allowed; "
+        '"auto": one for each CPU that may be used.',
     )
 
 

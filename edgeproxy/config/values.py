@@ -24,6 +24,10 @@ from edgeproxy.tls.parameters import TICKET_LIFETIME_MAX
 T = TypeVar("T")
 
 
+# Ours: a worker costs some tens of megabytes, and a part of the cache that is of use to it only.
+WORKERS_MAX = 128
+
+
 @dataclass(frozen=True, slots=True)
 class Expects:
     """What may be written for a value, for messages and the manual."""
@@ -275,11 +279,27 @@ def _one_or_more(value: Any) -> Any:  # noqa: ANN401
     return _items(value if isinstance(value, list) else [value])
 
 
+def _workers(value: Any) -> int | Literal["auto"]:  # noqa: ANN401
+    if value == "auto":
+        return "auto"
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if not is_number or not 1 <= value <= WORKERS_MAX:
+        raise ValueError(
+            f'expected a whole number from 1 to {WORKERS_MAX}, or "auto", not {_shown(value)}'
+        )
+    return int(value)
+
+
 Duration = Annotated[float, PlainValidator(_duration), Expects("duration")]
 Timeout = Annotated[float, PlainValidator(_timeout), Expects("duration")]
 Seconds = Annotated[int, PlainValidator(_seconds), Expects("duration, whole seconds")]
 TicketLifetime = Annotated[
     int, PlainValidator(_ticket_lifetime), Expects("duration, whole seconds, 7d at most")
+]
+WorkerCount = Annotated[
+    int | Literal["auto"],
+    PlainValidator(_workers),
+    Expects(f'whole number from 1 to {WORKERS_MAX}, or `"auto"`'),
 ]
 Lifetime = Annotated[
     int | Literal["origin"],

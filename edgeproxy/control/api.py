@@ -11,7 +11,7 @@ another.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -29,7 +29,9 @@ SECONDS_MAX = 30.0
 _MARGIN_SECONDS = 5.0
 
 
-def control_server(certificates: CertificateControl, status: Callable[[], Document]) -> SmallServer:
+def control_server(
+    certificates: CertificateControl, status: Callable[[], Awaitable[Document]]
+) -> SmallServer:
     """Return the server for a control socket."""
     return SmallServer(
         control_application(certificates, status),
@@ -40,13 +42,13 @@ def control_server(certificates: CertificateControl, status: Callable[[], Docume
 
 
 def control_application(
-    certificates: CertificateControl, status: Callable[[], Document]
+    certificates: CertificateControl, status: Callable[[], Awaitable[Document]]
 ) -> web.Application:
     """Return the application; `status` describes the PoP as a whole."""
     one_at_a_time = asyncio.Lock()
 
     async def show_status(_request: web.Request) -> web.Response:
-        return document(status())
+        return document(await status())
 
     async def show_certificates(_request: web.Request) -> web.Response:
         return document(certificates.status())

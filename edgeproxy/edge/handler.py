@@ -10,7 +10,7 @@ becomes an answer and never a lost request; what `hit` returns is shared between
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -87,7 +87,10 @@ _FROM_STORE = frozenset({b"GET", b"HEAD"})
 
 
 class Edge:
-    """Answers requests from memory, and through the next hop what memory lacks."""
+    """Answers requests from memory, and through the next hop what memory lacks.
+
+    `on_forget` hears of the keys that an unsafe request made invalid: other stores hold them, too.
+    """
 
     def __init__(
         self,
@@ -99,7 +102,9 @@ class Edge:
         counters: Counters,
         access_log: AccessLog | None,
         settings: EdgeSettings,
+        on_forget: Callable[[Collection[bytes]], object] | None = None,
     ) -> None:
+        self._on_forget = on_forget
         self._pop = pop
         self._cdn_id = pop.lower().encode("ascii")
         self._clock = clock
@@ -136,7 +141,11 @@ class Edge:
             answers=self._answers,
         )
         self._passthrough = PassThrough(
-            filler=filler, answers=self._answers, lookup=self._lookup, parts=self._parts
+            filler=filler,
+            answers=self._answers,
+            lookup=self._lookup,
+            parts=self._parts,
+            forget=self._invalidate,
         )
         self._forwarder = Forwarder(
             filler=filler, answers=self._answers, passthrough=self._passthrough
@@ -384,6 +393,19 @@ class Edge:
                 response.rule,
             )
         )
+
+    def forget(self, keys: Iterable[bytes]) -> None:
+        """Let go of all that is stored or on its way under these keys, without telling others."""
+        for key in keys:
+            self._store.forget(key)
+            self._flights.invalidate(key)
+            self._parts.invalidate(key)
+
+    def _invalidate(self, keys: Collection[bytes]) -> None:
+        """Forget what an unsafe request made invalid, and let others know."""
+        self.forget(keys)
+        if self._on_forget is not None:
+            self._on_forget(keys)
 
     async def aclose(self) -> None:
         """Stop the fills; whoever reads from one gets an error."""

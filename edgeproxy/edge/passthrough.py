@@ -8,7 +8,7 @@ Invariants: nothing of an answer reaches anybody but its asker, unless a rule of
 what was learned before an invalidation or a purge changes nothing behind it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from edgeproxy.cache.head import learned_from_head
@@ -33,12 +33,13 @@ _WITHOUT_LENGTH = frozenset({204, 304})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassThrough:
-    """Passes on one request after another."""
+    """Passes on one request after another; `forget` is told the keys that are invalid now."""
 
     filler: Filler
     answers: Answers
     lookup: Lookup
     parts: Parts
+    forget: Callable[[Collection[bytes]], object]
 
     async def answer(
         self,
@@ -96,10 +97,7 @@ class PassThrough:
         site_routes = self.lookup.site_routes(request)
         if not isinstance(site_routes, SiteRoutes):
             return
-        for key in {route.key, *site_routes.keys(targets)}:
-            self.filler.store.forget(key)
-            self.filler.flights.invalidate(key)
-            self.parts.invalidate(key)
+        self.forget({route.key, *site_routes.keys(targets)})
 
     def _known(self, request: Request, route: Route) -> Sequence[StoredResponse]:
         """Return what the answer may speak of: what is stored before it is asked for.

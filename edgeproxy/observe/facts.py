@@ -36,11 +36,28 @@ class TierFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessFacts:
+    """The processes of a PoP: CPU time of each worker in seconds, and how often one was replaced.
+
+    Those who have no number yet, because they are only beginning, are not in `cpu_seconds`.
+    """
+
+    workers: int
+    worker_restarts: int
+    steward_restarts: int
+    cpu_seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
-    """A point of presence at one moment; `refusals` are those of connections, by limit."""
+    """A point of presence at one moment; `refusals` are those of connections, by limit.
+
+    `processes` is None where one process is all there is.
+    """
 
     is_draining: bool = False
     connections: Mapping[str, int] = field(default_factory=dict)
     refusals: Mapping[str, int] = field(default_factory=dict)
     tiers: Mapping[str, TierFacts] = field(default_factory=dict)
     certificates: tuple[CertificateFacts, ...] = ()
+    processes: ProcessFacts | None = None

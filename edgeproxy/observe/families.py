@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import (
 
 from edgeproxy import __version__
 from edgeproxy.observe.counters import Counters
-from edgeproxy.observe.facts import CertificateFacts, Facts
+from edgeproxy.observe.facts import CertificateFacts, Facts, ProcessFacts
 
 # Names in a configuration begin with a letter, so that these cannot be one.
 NO_RULE = "_none"
@@ -49,6 +49,8 @@ def families(counters: Counters, facts: Facts) -> Iterator[Metric]:
     yield from _gauges(facts)
     yield from _tiers(facts)
     yield from _certificates(facts.certificates)
+    if facts.processes is not None:
+        yield from _processes(facts.processes)
 
 
 _REQUEST_LABELS = ("host", "rule", "cache", "proto", "code")
@@ -221,6 +223,26 @@ def _certificates(certificates: Iterable[CertificateFacts]) -> Iterator[Metric]:
         "1 while an identity is not served because its staple is missing, 0 otherwise.",
         ("identity",),
         withheld.items(),
+    )
+
+
+def _processes(facts: ProcessFacts) -> Iterator[Metric]:
+    yield GaugeMetricFamily("edge_workers", "Processes that serve clients.", float(facts.workers))
+    yield CounterMetricFamily(
+        "edge_worker_restarts",
+        "Processes that ended unasked while they served, and were replaced.",
+        value=facts.worker_restarts,
+    )
+    yield CounterMetricFamily(
+        "edge_steward_restarts",
+        "Times that the process of certificates and metrics ended unasked, and was replaced.",
+        value=facts.steward_restarts,
+    )
+    yield _counter(
+        "edge_worker_cpu_seconds",
+        "CPU time of each worker, user and system, since it began.",
+        ("worker",),
+        (((name,), seconds) for name, seconds in facts.cpu_seconds.items()),
     )
 
 

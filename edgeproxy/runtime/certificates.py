@@ -5,16 +5,21 @@ keeper and end with it.
 """
 
 import asyncio
+import os
 import random
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from edgeproxy.clock import Clock
+from edgeproxy.config import compile as slices
+from edgeproxy.config.files import identity_sources
+from edgeproxy.config.schema import Config
 from edgeproxy.control.certificates import Document, NotReverted, Reverted
 from edgeproxy.identities.keeper import Keeper, Publish
 from edgeproxy.observe.counters import Counters
 from edgeproxy.observe.facts import CertificateFacts
+from edgeproxy.tls.contexts import FrontContext
 from edgeproxy.tls.credential import Credential
 from edgeproxy.tls.identity import Identity, IdentitySource
 from edgeproxy.tls.ocsp.responder import Responder
@@ -22,6 +27,37 @@ from edgeproxy.tls.ocsp.shelf import Shelf
 from edgeproxy.tls.ocsp.stapler import Stapler
 
 STAPLES_FOLDER = "staples"
+
+
+def front_context(config: Config, identities: Sequence[Identity], clock: Clock) -> FrontContext:
+    """Return the context that all connections begin on, with these identities for now."""
+    return FrontContext(
+        identities,
+        parameters=slices.tls_parameters(config),
+        unknown_name=config.tls.unknown_sni,
+        no_name=config.tls.no_sni,
+        clock=clock,
+    )
+
+
+def certificates(
+    config: Config,
+    identities: Sequence[Identity],
+    publish: Publish,
+    *,
+    clock: Clock,
+    counters: Counters,
+) -> "Certificates":
+    """Return who keeps a configuration's identities; `identities` are those of its sources."""
+    return Certificates(
+        list(zip(identity_sources(config), identities, strict=True)),
+        publish,
+        folder=slices.state_directory(config, os.environ),
+        is_stapling=config.tls.ocsp_stapling == "auto",
+        overlap_seconds=config.tls.overlap,
+        clock=clock,
+        counters=counters,
+    )
 
 
 class Certificates:

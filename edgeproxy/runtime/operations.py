@@ -7,16 +7,15 @@ first client until after the last one: a drain is what one wants to watch.
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from edgeproxy.control.api import control_server
 from edgeproxy.control.certificates import CertificateControl, Document
-from edgeproxy.control.metrics import metrics_server
+from edgeproxy.control.metrics import Scrape, metrics_server
 from edgeproxy.control.socket_file import Unusable, claim
 from edgeproxy.listeners.tcp import TcpListener
-from edgeproxy.observe.exposition import Exposition
 from edgeproxy.observe.facts import CertificateFacts, Facts, TierFacts
 from edgeproxy.store.memory import MemoryStore
 
@@ -26,18 +25,19 @@ log = logging.getLogger(__name__)
 class Operations:
     """Running servers; `start`, then `aclose` in every case.
 
-    `status` describes the PoP as a whole, `is_serving` says whether new clients are welcome.
+    `scrape` takes all numbers, `status` describes the PoP as a whole, `is_serving` says whether new
+    clients are welcome.
     """
 
     def __init__(
         self,
         *,
-        exposition: Exposition,
+        scrape: Scrape,
         certificates: CertificateControl,
-        status: Callable[[], Document],
+        status: Callable[[], Awaitable[Document]],
         is_serving: Callable[[], bool],
     ) -> None:
-        self._exposition = exposition
+        self._scrape = scrape
         self._certificates = certificates
         self._status = status
         self._is_serving = is_serving
@@ -61,7 +61,7 @@ class Operations:
             self._stack.push_async_callback(server.aclose)
             await server.start([control.sock])
         if metrics:
-            server = metrics_server(self._exposition, self._is_serving)
+            server = metrics_server(self._scrape, self._is_serving)
             self._stack.push_async_callback(server.aclose)
             await server.start(metrics)
 

@@ -37,6 +37,29 @@ def bind_all(addresses: Iterable[Address]) -> list[socket.socket]:
     return sockets
 
 
+def bind_shared(addresses: Iterable[Address], count: int) -> list[list[socket.socket]]:
+    """Bind every address so many times, for as many processes; return the sockets of each process.
+
+    The kernel deals out connections among them (SO_REUSEPORT).
+
+    Raises:
+        UnavailableError: with the address and the reason; nothing is bound then.
+    """
+    processes: list[list[socket.socket]] = [[] for _ in range(count)]
+    with ExitStack() as bound:
+        for address in addresses:
+            # The kernel lets all programs of one user share a port who ask to: first without.
+            probe = _bind(address)
+            probe.close()
+            chosen = address
+            for sockets in processes:
+                sock = bound.enter_context(_bind(chosen, is_shared=True))
+                chosen = name_of(sock)  # port 0 takes one for all of them
+                sockets.append(sock)
+        bound.pop_all()
+    return processes
+
+
 def close_all(sockets: Iterable[socket.socket]) -> None:
     """Close them."""
     for sock in sockets:
@@ -49,12 +72,14 @@ def name_of(sock: socket.socket) -> Address:
     return str(host), int(port)
 
 
-def _bind(address: Address) -> socket.socket:
+def _bind(address: Address, *, is_shared: bool = False) -> socket.socket:
     host, port = address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         # connections inherit both; without the second, which not every loop sets, a first answer
         # waits for the acknowledgement of the session tickets, 40 ms and a round trip
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_IN_KERNEL_BYTES)

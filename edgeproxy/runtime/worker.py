@@ -5,19 +5,18 @@ requests. One process serves everything; the sockets it binds outlive its listen
 """
 
 import asyncio
-import gc
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Literal
 
 from edgeproxy import __version__
 from edgeproxy.clock import Clock, SystemClock
 from edgeproxy.config import compile as slices
 from edgeproxy.config.certificates import load_certificates
-from edgeproxy.config.files import identity_sources
 from edgeproxy.config.schema import Config
 from edgeproxy.edge.handler import Edge
 from edgeproxy.edge.redirect import RedirectToHttps
@@ -32,33 +31,38 @@ from edgeproxy.listeners.tcp import TcpListener
 from edgeproxy.listeners.turns import Turns
 from edgeproxy.observe.access_log import AccessLog
 from edgeproxy.observe.counters import Counters
-from edgeproxy.observe.exposition import Exposition
+from edgeproxy.observe.exposition import Exposition, Snapshot
 from edgeproxy.observe.facts import Facts
 from edgeproxy.origin.client import Origin
-from edgeproxy.runtime.certificates import Certificates
+from edgeproxy.runtime import stdout
+from edgeproxy.runtime.certificates import Certificates, certificates, front_context
 from edgeproxy.runtime.operations import Operations, facts
-from edgeproxy.runtime.signals import Told
 from edgeproxy.runtime.sockets import Address, bind_all, close_all, name_of
 from edgeproxy.store.memory import MemoryStore
 from edgeproxy.tls.contexts import FrontContext
 
 log = logging.getLogger(__name__)
 
-_STDOUT = 1
 
+@dataclass(frozen=True)
+class Given:
+    """What a point of presence finds in place when it is one of several workers.
 
-def _to_stdout(lines: str) -> None:
-    # Not through `sys.stdout`: blocked by a full pipe it would hold a lock that the interpreter
-    # needs to end.
-    unwritten = memoryview(lines.encode())
-    while unwritten:
-        unwritten = unwritten[os.write(_STDOUT, unwritten) :]
+    Bound sockets stay the giver's; identities behind `front` come from elsewhere, and so do those
+    who answer operators. `on_forget` hears of the keys that an unsafe request made invalid.
+    """
+
+    front: FrontContext
+    https: Sequence[socket.socket]
+    http: Sequence[socket.socket]
+    on_forget: Callable[[Collection[bytes]], object]
 
 
 class PointOfPresence:
     """A running edge: `start`, then `drain` if there is time, then `aclose` in every case.
 
-    `access_log_sink` takes batches of finished access-log lines, and may block.
+    `access_log_sink` takes batches of finished access-log lines, and may block. Without anything
+    `given` it is whole by itself: it binds, keeps its identities and answers operators.
     """
 
     def __init__(
@@ -66,33 +70,31 @@ class PointOfPresence:
         config: Config,
         *,
         clock: Clock | None = None,
-        access_log_sink: Callable[[str], object] = _to_stdout,
+        access_log_sink: Callable[[str], object] = stdout.write,
+        given: Given | None = None,
     ) -> None:
         """Load certificates and trust anchors; raises `ConfigError` or `CertificateError`."""
+        self._given = given
         self._config = config
         self._clock = clock or SystemClock()
         self._limits = slices.limits(config)
         self._sink = access_log_sink
         self.counters = Counters()
-        identities = load_certificates(config, now=self._clock.now())
-        self._front = FrontContext(
-            identities,
-            parameters=slices.tls_parameters(config),
-            unknown_name=config.tls.unknown_sni,
-            no_name=config.tls.no_sni,
-            clock=self._clock,
-            observe=self.counters.handshake,
-        )
         self._state_folder = slices.state_directory(config, os.environ)
-        self._certificates = Certificates(
-            list(zip(identity_sources(config), identities, strict=True)),
-            lambda live, withheld: self._front.replace(live, withheld=withheld),
-            folder=self._state_folder,
-            is_stapling=config.tls.ocsp_stapling == "auto",
-            overlap_seconds=config.tls.overlap,
-            clock=self._clock,
-            counters=self.counters,
-        )
+        self._certificates: Certificates | None = None
+        if given is None:
+            identities = load_certificates(config, now=self._clock.now())
+            self._front = front_context(config, identities, self._clock)
+            self._certificates = certificates(
+                config,
+                identities,
+                lambda live, withheld: self._front.replace(live, withheld=withheld),
+                clock=self._clock,
+                counters=self.counters,
+            )
+        else:
+            self._front = given.front
+        self._front.tell(self.counters.handshake)
         memory = config.cache.memory
         self.store = MemoryStore(memory.size, memory.max_object)
         self._origins = {
@@ -117,25 +119,17 @@ class PointOfPresence:
         return sum(listener.connections for listener in self._listeners)
 
     async def start(self) -> None:
-        """Bind every address and accept; all or nothing.
+        """Accept on every address, bound before or now; all or nothing.
 
         Raises:
             UnavailableError: an address cannot be bound.
         """
-        config = self._config
-        https = bind_all(slices.https_addresses(config))
-        self._stack.callback(close_all, https)
-        http = bind_all(slices.redirect_addresses(config))
-        self._stack.callback(close_all, http)
-        metrics = bind_all(slices.metrics_addresses(config))
-        self._stack.callback(close_all, metrics)
+        https, http = self._bound()
         self._sockets = [*https, *http]
         self.https_addresses = [name_of(sock) for sock in https]
         self.http_addresses = [name_of(sock) for sock in http]
-        self.metrics_addresses = [name_of(sock) for sock in metrics]
-        self._stack.push_async_callback(self._certificates.aclose)
-        await self._certificates.start()
-        await self._open_to_operators(metrics)
+        if self._certificates is not None:
+            await self._stand_alone(self._certificates)
         for origin in self._origins.values():
             self._stack.push_async_callback(origin.aclose)
         self.edge = self._make_edge()
@@ -146,19 +140,36 @@ class PointOfPresence:
             await self._listen(http, self._sessions(redirect), None)
         self._phase = "serving"
 
-    async def follow(self, reload: asyncio.Event) -> None:
-        """Look at all certificate files whenever `reload` is set, until cancelled.
+    def _bound(self) -> tuple[list[socket.socket], list[socket.socket]]:
+        """Return the sockets for TLS and for plain HTTP."""
+        if self._given is not None:
+            return list(self._given.https), list(self._given.http)
+        https = bind_all(slices.https_addresses(self._config))
+        self._stack.callback(close_all, https)
+        http = bind_all(slices.redirect_addresses(self._config))
+        self._stack.callback(close_all, http)
+        return https, http
 
-        Whatever a look meets, a disk that fails say: what is live goes on.
-        """
-        while True:
-            await reload.wait()
-            reload.clear()
-            log.info("told to look for new certificates")
-            try:
-                await self._certificates.reload()
-            except Exception:
-                log.exception("looking for new certificates failed")
+    async def _stand_alone(self, own: Certificates) -> None:
+        """Keep identities and answer operators, since nobody else does."""
+        metrics = bind_all(slices.metrics_addresses(self._config))
+        self._stack.callback(close_all, metrics)
+        self.metrics_addresses = [name_of(sock) for sock in metrics]
+        self._stack.push_async_callback(own.aclose)
+        await own.start()
+        operations = Operations(
+            scrape=self._scrape,
+            certificates=own,
+            status=self._status,
+            is_serving=lambda: self._phase == "serving",
+        )
+        self._stack.push_async_callback(operations.aclose)
+        await operations.start(metrics, self._state_folder, self._config.pop.name)
+
+    async def reload_certificates(self) -> None:
+        """Look at all certificate files now, where they are this PoP's own."""
+        if self._certificates is not None:
+            await self._certificates.reload()
 
     async def drain(self, hurry: asyncio.Event | None = None) -> bool:
         """Accept nothing new and let what is in flight finish.
@@ -204,6 +215,7 @@ class PointOfPresence:
             counters=self.counters,
             access_log=access_log,
             settings=EdgeSettings(),
+            on_forget=None if self._given is None else self._given.on_forget,
         )
 
     def _sessions(self, application: Application) -> SessionFactory:
@@ -216,25 +228,24 @@ class PointOfPresence:
 
         return begin
 
-    async def _open_to_operators(self, metrics: list[socket.socket]) -> None:
-        operations = Operations(
-            exposition=Exposition(self.counters, self._facts),
-            certificates=self._certificates,
-            status=self._status,
-            is_serving=lambda: self._phase == "serving",
-        )
-        self._stack.push_async_callback(operations.aclose)
-        await operations.start(metrics, self._state_folder, self._config.pop.name)
-
-    def _facts(self) -> Facts:
+    def facts(self) -> Facts:
+        """Return what is true now, for metrics."""
         return facts(
             dict(zip(("https", "http"), self._listeners, strict=False)),
             self.store,
-            self._certificates.facts(),
+            () if self._certificates is None else self._certificates.facts(),
             is_draining=self._phase == "draining",
         )
 
-    def _status(self) -> dict[str, object]:
+    def forget(self, keys: Iterable[bytes]) -> None:
+        """Let go of what another worker found invalid."""
+        if self._phase != "starting":
+            self.edge.forget(keys)
+
+    async def _scrape(self) -> Snapshot:
+        return Exposition(self.counters, self.facts).snapshot()
+
+    async def _status(self) -> dict[str, object]:
         """Describe this PoP for `edgeproxy status`."""
         return {
             "pop": self._config.pop.name,
@@ -261,31 +272,3 @@ class PointOfPresence:
 def redirect_application(sites: Sites, https_port: int) -> RedirectToHttps:
     """Return what answers plain HTTP for these sites."""
     return RedirectToHttps(lambda host: sites.resolve(host) is not None, https_port)
-
-
-async def serve(config: Config, told: Told, announce: Callable[[str], object]) -> None:
-    """Run one point of presence until it is told to stop, then drain it unless told to hurry."""
-    pop = PointOfPresence(config)
-    try:
-        await pop.start()
-        for host, port in pop.https_addresses:
-            announce(f"listening on https://{_shown(host)}:{port} (h2, http/1.1)")
-        for host, port in pop.http_addresses:
-            announce(f"listening on http://{_shown(host)}:{port} (redirects to https)")
-        for host, port in pop.metrics_addresses:
-            announce(f"listening on http://{_shown(host)}:{port} (metrics)")
-        gc.freeze()  # what start-up made lives as long as the process: no collection looks at it
-        async with asyncio.TaskGroup() as group:
-            following = group.create_task(pop.follow(told.reload))
-            await told.stop.wait()
-            following.cancel()
-        announce("draining")
-        if not await pop.drain(told.hurry):
-            why = "told to hurry" if told.hurry.is_set() else "drain_timeout passed"
-            log.warning("%s with %d connections open", why, pop.connections)
-    finally:
-        await pop.aclose()
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

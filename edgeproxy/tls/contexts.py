@@ -86,6 +86,10 @@ class FrontContext:
         self._began = self._clock.monotonic()
         self._period = 0
 
+    def tell(self, observe: Callable[[Handshake], object]) -> None:
+        """Tell somebody else of handshakes: a process that this context was inherited by."""
+        self._observe = observe
+
     @property
     def identities(self) -> tuple[Identity, ...]:
         """What new connections can become, the default first unless it is withheld."""

@@ -36,7 +36,13 @@ async def test_nothing_fails_and_memory_stays_flat(tmp_path, flags, share):
     path = tmp_path / "edge.toml"
     async with scripted_origin(place.ca) as origin:
         origin.on("GET", "/bundle.js").reply(200, bytes(20_000))
-        text = place.text(origin.url, rules=ENTRY, host='aliases = ["127.0.0.1"]', access_log=True)
+        text = place.text(
+            origin.url,
+            rules=ENTRY,
+            host='aliases = ["127.0.0.1"]',
+            access_log=True,
+            listen="workers = 1",
+        )
         path.write_text(text.replace('"warning"', '"info"'))
         async with served(path) as edge:
             count = int(REQUESTS * share)

@@ -102,7 +102,8 @@ async def test_downloads_finish_before_the_process_ends(place):
     async with scripted_origin(place.ca) as origin:
         reply = origin.on("GET", "/large").reply(200, PIECES)
         reply.pause(16, middle := Barrier())
-        path.write_text(talkative(place.text(origin.url, rules=ENTRY)))
+        text = place.text(origin.url, rules=ENTRY, listen="workers = 1")
+        path.write_text(talkative(text))
         async with (
             served(path) as edge,
             h2_crowd(edge.port, place.ca.path, "/large", connections=2, streams=5) as h2,
@@ -137,7 +138,7 @@ async def test_who_does_not_finish_is_cut_off_after_the_time_for_it(place):
     path = place.folder / "edge.toml"
     async with scripted_origin(place.ca) as origin:
         origin.on("GET", "/large").reply(200, PIECES).pause(16, Barrier())
-        text = talkative(place.text(origin.url, rules=ENTRY))
+        text = talkative(place.text(origin.url, rules=ENTRY, listen="workers = 1"))
         path.write_text(text.replace('drain_timeout = "20s"', 'drain_timeout = "100ms"'))
         async with served(path) as edge, h1_client(edge.port, place.ca.path) as client:
             client.send("GET", "/large")

@@ -1,7 +1,7 @@
 """An `Edge` with a clock, a store and an origin that a test holds in its hands."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from edgeproxy.cache.key import QueryPolicy
@@ -145,6 +145,7 @@ def make_pop(
     cors: CorsPolicy | None = None,
     default: str | None = None,
     store: MemoryStore | None = None,
+    on_forget: Callable[[Collection[bytes]], object] | None = None,
     **site: object,
 ) -> Pop:
     """A PoP called `fra1` with one site of these rules; without rules it is transparent."""
@@ -168,6 +169,7 @@ def make_pop(
         counters=counters,
         access_log=access_log,
         settings=settings or EdgeSettings(),
+        on_forget=on_forget,
     )
     return Pop(clock, origin, edge, store, counters)
 

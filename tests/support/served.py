@@ -46,9 +46,14 @@ class Served:
 
     @property
     def resident_bytes(self) -> int:
-        """How much memory it holds."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+        """How much memory it holds with its children, pages that they share counted for each."""
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        total = 0
+        for each in (pid, *children):
+            status = Path(f"/proc/{each}/status").read_text(encoding="ascii")
+            total += int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+        return total
 
     async def metrics_port(self) -> int:
         """Wait until it says where its metrics are; after `started`."""

@@ -47,6 +47,14 @@ def test_an_edge_that_serves(place):
     ]
 
 
+def test_workers_are_named_where_there_are_several(place):
+    path, socket = place
+    workers = [{"worker": n, "pid": n, "connections": 1, "cpu_seconds": 1.25} for n in (0, 1)]
+    with control_socket(socket, (200, said() | {"workers": workers, "worker_restarts": 3})):
+        result = invoke("status", "-c", path)
+    assert "  workers     2, 3 restarts, CPU seconds 1.2, 1.2" in result.stdout.splitlines()
+
+
 def test_for_machines(place):
     path, socket = place
     with control_socket(socket, (200, said())):

@@ -12,8 +12,10 @@ from edgeproxy.config.compile import (
     metrics_addresses,
     origin_settings,
     redirect_addresses,
+    share_of_worker,
     state_directory,
     tls_parameters,
+    workers,
 )
 from edgeproxy.store.disk.store import DiskSettings
 from edgeproxy.tls.parameters import TlsParameters
@@ -236,3 +238,36 @@ def test_a_disk_tier_is_what_the_configuration_says(tmp_path):
 
 def test_without_a_table_there_is_no_disk_tier(tmp_path):
     assert disk_settings(loaded(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "cpus", "count"),
+    [("", 3, 3), ("", 0, 1), ('workers = "auto"', 2, 2), ("workers = 5", 2, 5)],
+)
+def test_workers_are_as_many_as_said_or_as_cpus(tmp_path, said, cpus, count):
+    head = HEAD.replace("[origin", f"{said}\n[origin", 1)
+    assert workers(loaded(tmp_path, head=head), cpus) == count
+
+
+def test_workers_share_memory_and_connections(tmp_path):
+    said = """
+    [cache.memory]
+    size = "100MiB"
+    max_object = "60MiB"
+    [limits]
+    max_connections = 101
+    max_connections_per_client = 80
+    """
+    config = loaded(tmp_path, head=HEAD + said)
+    assert share_of_worker(config, 1) == config
+    share = share_of_worker(config, 2)
+    assert (share.cache.memory.size, share.cache.memory.max_object) == (50 * 2**20, 50 * 2**20)
+    assert limits(share).connections_max == 51
+    assert limits(share).connections_per_client_max == 51
+    assert share.host == config.host
+
+
+@pytest.mark.parametrize(("said", "per_client"), [("", 25), ("max_connections_per_client = 0", 0)])
+def test_one_clients_part_is_one_of_the_workers_part(tmp_path, said, per_client):
+    config = loaded(tmp_path, head=HEAD + f"[limits]\nmax_connections = 200\n{said}\n")
+    assert limits(share_of_worker(config, 2)).connections_per_client_max == per_client

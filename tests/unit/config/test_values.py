@@ -29,6 +29,8 @@ def complaint(kind: Any, value: object) -> str:
         (values.Seconds, "5m", 300),
         (values.Lifetime, "1y", 31536000),
         (values.Lifetime, "origin", "origin"),
+        (values.WorkerCount, "auto", "auto"),
+        (values.WorkerCount, 128, 128),
         (values.Size, "1KiB", 1024),
         (values.ListenAddress, "0.0.0.0:443", Address("0.0.0.0", 443)),
         (values.ListenAddress, "[::1]:0", Address("::1", 0)),
@@ -69,6 +71,9 @@ def test_a_value_is_read(kind, written, meant):
 @pytest.mark.parametrize(
     ("kind", "written", "part"),
     [
+        (values.WorkerCount, 0, 'a whole number from 1 to 128, or "auto", not 0'),
+        (values.WorkerCount, True, "not true"),
+        (values.WorkerCount, "2", "not '2'"),
         (values.Duration, 30, "in quotes, not 30"),
         (values.Duration, True, "in quotes, not true"),
         (values.Duration, False, "not false"),

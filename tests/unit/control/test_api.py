@@ -41,8 +41,11 @@ def certificates():
 
 @pytest.fixture
 async def socket(tmp_path, certificates):
+    async def status():
+        return {"pop": "fra1", "pid": os.getpid()}
+
     control = claim(tmp_path, "fra1")
-    server = control_server(certificates, lambda: {"pop": "fra1", "pid": os.getpid()})
+    server = control_server(certificates, status)
     await server.start([control.sock])
     yield control.path
     await server.aclose()

@@ -1,10 +1,11 @@
 import re
+from dataclasses import replace
 
 import pytest
 from prometheus_client.metrics_core import Metric
 
 from edgeproxy.observe.counters import Counters
-from edgeproxy.observe.facts import CertificateFacts, Facts, TierFacts
+from edgeproxy.observe.facts import CertificateFacts, Facts, ProcessFacts, TierFacts
 from edgeproxy.observe.families import families
 
 FACTS = Facts(
@@ -121,3 +122,12 @@ def test_names_are_what_promtool_asks_for(family: Metric):
         for label, text in sample.labels.items():
             assert re.fullmatch("[a-z]+", label)
             assert isinstance(text, str)
+
+
+def test_processes_are_shown_where_there_are_several():
+    shown = values(replace(FACTS, processes=ProcessFacts(2, 3, 1, {"0": 1.5, "1": 2.0})))
+    assert shown["edge_workers{}"] == 2
+    assert shown["edge_worker_restarts_total{}"] == 3
+    assert shown["edge_steward_restarts_total{}"] == 1
+    assert shown["edge_worker_cpu_seconds_total{worker=1}"] == 2.0
+    assert not [name for name in values() if "worker" in name]

@@ -25,10 +25,16 @@ class NoCertificates:
 
 @pytest.fixture
 async def operations():
+    async def scrape():
+        return Exposition(Counters(), Facts).snapshot()
+
+    async def status():
+        return {"pop": "fra1"}
+
     made = Operations(
-        exposition=Exposition(Counters(), Facts),
+        scrape=scrape,
         certificates=NoCertificates(),
-        status=lambda: {"pop": "fra1"},
+        status=status,
         is_serving=lambda: True,
     )
     yield made

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from edgeproxy.errors import UnavailableError
-from edgeproxy.runtime.sockets import bind_all, close_all, name_of
+from edgeproxy.runtime.sockets import bind_all, bind_shared, close_all, name_of
 
 LOOPBACK = ("127.0.0.1", 0)
 
@@ -119,3 +119,13 @@ def test_the_operator_is_told_why(monkeypatch, number, why, host, shown):
 def test_an_address_of_another_machine():
     with pytest.raises(UnavailableError, match="no interface of this machine has that address"):
         bind_all([("192.0.2.1", 0)])
+
+
+def test_every_process_has_its_own_socket_of_each_address():
+    one, other = bind_shared([("127.0.0.1", 0), ("127.0.0.1", 0)], 2)
+    assert [name_of(sock) for sock in one] == [name_of(sock) for sock in other]
+    assert name_of(one[0]) != name_of(one[1])
+    one[0].listen()
+    with pytest.raises(UnavailableError, match="taken by another program"):
+        bind_shared([name_of(one[0])], 2)  # also where both would share
+    close_all([*one, *other])

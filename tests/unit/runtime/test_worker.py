@@ -1,17 +1,18 @@
 """Tests for edgeproxy/runtime/worker.py: everything is joined, started, drained and released."""
 
 import asyncio
-import gc
 import json
 import socket
 
 import pytest
 
+from edgeproxy.clock import SystemClock
+from edgeproxy.config.certificates import load_certificates
 from edgeproxy.config.load import load_text
 from edgeproxy.errors import ConfigError, UnavailableError
-from edgeproxy.runtime.signals import Told
+from edgeproxy.runtime.certificates import front_context
 from edgeproxy.runtime.sockets import bind_all, close_all, name_of
-from edgeproxy.runtime.worker import PointOfPresence, serve
+from edgeproxy.runtime.worker import Given, PointOfPresence
 from tests.support.barrier import Barrier, settle
 from tests.support.clock import ManualClock
 from tests.support.h1_client import h1_client
@@ -178,75 +179,30 @@ async def test_a_drain_that_cannot_finish_says_so(place, origin, ends_by):
         assert await client.closed() == b""
 
 
-@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("[::1]", "[::1]")])
-async def test_serving_says_where_it_listens_until_it_is_stopped(place, host, shown):
-    if ":" in host and not socket.has_ipv6:
-        pytest.skip("no IPv6 on this machine")
-    text = place.text(NOWHERE, rules=ENTRY).replace(
-        'https = "127.0.0.1:0"', f'https = "{host}:0"\nhttp_redirect = "{host}:0"'
-    )
-    config = load_text(text, base=place.folder)
-    stop, said = asyncio.Event(), []
-
-    def announce(line: str) -> None:
-        said.append(line)
-        if line.startswith("listening on http:"):
-            stop.set()
-
-    try:
-        async with asyncio.timeout(10):
-            await serve(config, Told(stop=stop), announce)
-    finally:
-        gc.unfreeze()  # serve() takes what it found out of the collector's sight
-    first, second, third = said
-    assert first.startswith(f"listening on https://{shown}:")
-    assert first.endswith(" (h2, http/1.1)")
-    assert second.startswith(f"listening on http://{shown}:")
-    assert third == "draining"
+async def test_one_of_several_serves_on_what_it_is_given(place, origin):
+    told: list[bytes] = []
+    config = config_of(place, origin.url, listen='metrics = "127.0.0.1:0"')
+    front = front_context(config, load_certificates(config), SystemClock())
+    [sock] = bind_all([("127.0.0.1", 0)])
+    pop = PointOfPresence(config, given=Given(front, [sock.dup()], [], told.extend))
+    pop.forget([b"nothing is stored yet"])
+    await pop.start()
+    assert (pop.https_addresses, pop.metrics_addresses) == ([name_of(sock)], [])
+    async with h2_client(name_of(sock)[1], place.ca.path) as client:
+        assert (await client.get("/a")).body == b"hello"
+        assert pop.facts().connections == {"https": 1}
+        assert (pop.facts().certificates, pop.store.objects) == ((), 1)
+        [key] = pop.store._index
+        pop.forget([key])
+        assert (pop.store.objects, told) == (0, [])
+    assert await pop.drain() is True
+    await pop.aclose()
+    close_all([sock])
 
 
-async def test_serving_says_where_its_metrics_are(place):
-    text = place.text(NOWHERE, rules=ENTRY, listen='metrics = ["127.0.0.1:0", "[::1]:0"]')
-    stop, said = asyncio.Event(), []
-    stop.set()
-    try:
-        config = load_text(text, base=place.folder)
-        await serve(config, Told(stop=stop), said.append)
-    finally:
-        gc.unfreeze()
-    shown = [line for line in said if line.endswith(" (metrics)")]
-    assert [line.rpartition(":")[0] for line in shown] == [
-        "listening on http://127.0.0.1",
-        "listening on http://[::1]",
-    ]
-
-
-@pytest.mark.parametrize("reason", ["drain_timeout passed", "told to hurry"])
-async def test_serving_warns_of_clients_that_it_cuts_off(place, origin, caplog, reason):
-    origin.on("GET", "/slow").reply(200, b"slow").hold(held := Barrier())
-    text = place.text(origin.url, rules=ENTRY)
-    if reason == "drain_timeout passed":
-        text = text.replace('"20s"', '"10ms"')
-    config = load_text(text, base=place.folder)
-    stop, hurry, listening = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    said: list[str] = []
-
-    def announce(line: str) -> None:
-        said.append(line)
-        listening.set()
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(serve(config, Told(stop=stop, hurry=hurry), announce))
-            await listening.wait()
-            port = int(said[0].split(" ")[2].rpartition(":")[2])
-            async with h1_client(port, place.ca.path) as client:
-                client.send("GET", "/slow")
-                await held.reached()
-                stop.set()
-                if reason == "told to hurry":
-                    hurry.set()
-                assert await client.closed() == b""
-    finally:
-        gc.unfreeze()
-    assert f"{reason} with 1 connections open" in caplog.text
+async def test_certificates_are_looked_at_where_they_are_its_own(place):
+    pop = PointOfPresence(config_of(place))
+    await pop.start()
+    await pop.reload_certificates()
+    assert pop.counters.certificate_loads == {("localhost", "loaded"): 1}
+    await pop.aclose()

@@ -1,0 +1,136 @@
+"""A worker's end of its channel to the steward: takes identities, reports numbers, forgets.
+
+The messages are those of `roster`. The channel may end and come again: connections are served all
+the same, with the identities that are known, and what others have to forget is told them later.
+"""
+
+import asyncio
+import logging
+import resource
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from edgeproxy.errors import CertificateError
+from edgeproxy.observe.counters import Counters
+from edgeproxy.observe.facts import Facts
+from edgeproxy.observe.sums import pack_counters, pack_facts
+from edgeproxy.runtime.channel import Message, MessageChannel, open_channel
+from edgeproxy.runtime.identity_messages import unpack_identity
+from edgeproxy.tls.contexts import FrontContext
+from edgeproxy.tls.identity import Identity
+
+log = logging.getLogger(__name__)
+
+# Keys that wait for a steward, and keys in one message. A steward is back within a second or two.
+HELD_KEYS_MAX: Final = 10_000
+_KEYS_PER_MESSAGE: Final = 256
+
+
+class Reporting(Protocol):
+    """The point of presence, as far as the steward asks about it."""
+
+    counters: Counters
+
+    def facts(self) -> Facts:
+        """Return what is true now."""
+
+    def forget(self, keys: Iterable[bytes]) -> None:
+        """Let go of what is stored under these keys."""
+
+
+class Correspondent:
+    """`published` is set once identities have come; `aclose` it in every case."""
+
+    def __init__(self, front: FrontContext) -> None:
+        self.published = asyncio.Event()
+        self._front = front
+        self._worker: Reporting | None = None
+        self._channel: MessageChannel | None = None
+        self._opening: set[asyncio.Task[None]] = set()
+        self._identities: dict[int, Identity] = {}
+        self._held: dict[bytes, None] = {}
+
+    def represent(self, worker: Reporting) -> None:
+        """Report and forget for this worker."""
+        self._worker = worker
+
+    def connect(self, descriptor: int) -> None:
+        """Take over a channel, in place of the one that there was."""
+        before, self._channel = self._channel, None
+        if before is not None:
+            before.close()
+        self._identities.clear()  # a new channel begins with all of them
+        task = asyncio.get_running_loop().create_task(self._open(descriptor))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def aclose(self) -> None:
+        """End the channel."""
+        for task in self._opening:
+            task.cancel()
+        if self._opening:
+            await asyncio.wait(self._opening)
+        if self._channel is not None:
+            self._channel.close()
+
+    def tell_invalid(self, keys: Iterable[bytes]) -> None:
+        """Have all others forget what is stored under these keys."""
+        self._held.update(dict.fromkeys(keys))
+        if len(self._held) > HELD_KEYS_MAX:
+            log.error("%d keys are not forgotten by other workers", len(self._held))
+            self._held.clear()
+        self._tell_held()
+
+    async def _open(self, descriptor: int) -> None:
+        try:
+            channel = await open_channel(descriptor, self._received, lambda: None)
+        except OSError as error:
+            log.warning("the steward cannot be reached: %s", error)
+            return
+        self._channel = channel
+        self._tell_held()
+
+    def _tell_held(self) -> None:
+        channel = self._channel
+        while self._held and channel is not None and channel.is_open:
+            some = list(self._held)[:_KEYS_PER_MESSAGE]
+            channel.send({"say": "forget", "keys": [key.decode("latin-1") for key in some]})
+            for key in some:
+                del self._held[key]
+
+    # --- what comes -----------------------------------------------------------------------------
+
+    def _received(self, message: Message) -> None:
+        match message["say"]:
+            case "identity":
+                self._identities[message["id"]] = unpack_identity(message["identity"])
+            case "live":
+                self._make_live(message["ids"], message["withheld"])
+            case "ask":
+                self._report()
+            case "forget":
+                if self._worker is not None:
+                    self._worker.forget(key.encode("latin-1") for key in message["keys"])
+            case word:
+                raise ValueError(f"the steward says {word!r}")
+
+    def _make_live(self, ids: list[int], withheld: list[str]) -> None:
+        self._identities = {each: self._identities[each] for each in ids}
+        try:
+            self._front.replace(list(self._identities.values()), withheld=withheld)
+        except CertificateError:  # the steward has tried it out
+            log.exception("new identities are not used by this worker")
+        self.published.set()
+
+    def _report(self) -> None:
+        if self._channel is None or self._worker is None:
+            return
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        self._channel.send(
+            {
+                "say": "report",
+                "cpu_seconds": used.ru_utime + used.ru_stime,
+                "counters": pack_counters(self._worker.counters),
+                "facts": pack_facts(self._worker.facts()),
+            }
+        )

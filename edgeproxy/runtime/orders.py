@@ -1,0 +1,65 @@
+"""What a child hears from the main process, on its loop.
+
+Every child knows two orders: `drain`, to end in order, and `hurry`, to end at once. A main process
+that is gone gives both. Others are the child's own; `hear` is told of them.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+
+from edgeproxy.runtime.link import Link, LinkEndedError, Message, Received
+
+log = logging.getLogger(__name__)
+
+Hear = Callable[[Message, int | None], object]
+"""Takes a message and the descriptor that came with it, which is the taker's to close."""
+
+
+class Orders:
+    """The child's end of its link; `close` it in every case."""
+
+    def __init__(self, link: Link, hear: Hear) -> None:
+        self.drain = asyncio.Event()
+        self.hurry = asyncio.Event()
+        self._link = link
+        self._hear = hear
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(link.fileno(), self._read)
+
+    def report(self, word: str, **more: int) -> None:
+        """Tell the main process something."""
+        self._link.send({"is": word, **more})
+
+    def close(self) -> None:
+        """Hear nothing more."""
+        self._loop.remove_reader(self._link.fileno())
+
+    def _read(self) -> None:
+        try:
+            for received in self._link.received():
+                self._take(received)
+        except LinkEndedError:
+            self.close()
+            self.drain.set()
+            self.hurry.set()
+
+    def _take(self, received: Received) -> None:
+        message, descriptor = received
+        match message["do"]:
+            case "drain":
+                self.drain.set()
+            case "hurry":
+                self.drain.set()
+                self.hurry.set()
+            case _:
+                self._pass_on(message, descriptor)
+
+    def _pass_on(self, message: Message, descriptor: int | None) -> None:
+        try:
+            self._hear(message, descriptor)
+        except Exception:
+            log.exception("an order was not understood")
+            if descriptor is not None:
+                os.close(descriptor)

@@ -1,0 +1,45 @@
+import asyncio
+import os
+
+from edgeproxy.runtime.link import link_pair
+from edgeproxy.runtime.orders import Orders
+
+
+async def test_orders_are_obeyed_and_others_passed_on(caplog):
+    main, child = link_pair()
+    heard: asyncio.Queue = asyncio.Queue()
+
+    def hear(message, descriptor):
+        heard.put_nowait((message, descriptor))
+        if descriptor is not None:
+            raise ValueError("not that")
+
+    orders = Orders(child, hear)
+    main.send({"do": "state", "phase": "serving"})
+    assert await heard.get() == ({"do": "state", "phase": "serving"}, None)
+    reader, writer = os.pipe()
+    main.send({"do": "channel"}, writer)
+    os.close(writer)
+    await heard.get()
+    assert "was not understood" in caplog.text
+    assert await asyncio.to_thread(os.read, reader, 1) == b""  # it was closed
+    os.close(reader)
+    orders.report("lost", worker=1)
+    assert [message for message, _ in main.received()] == [{"is": "lost", "worker": 1}]
+    main.send({"do": "drain"})
+    await orders.drain.wait()
+    assert not orders.hurry.is_set()
+    main.send({"do": "hurry"})
+    await orders.hurry.wait()
+    orders.close()
+    main.close()
+    child.close()
+
+
+async def test_without_a_main_process_everything_ends():
+    main, child = link_pair()
+    orders = Orders(child, print)
+    main.close()
+    await orders.hurry.wait()
+    assert orders.drain.is_set()
+    child.close()
