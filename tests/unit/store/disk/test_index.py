@@ -15,9 +15,13 @@ def index(tmp_path):
 
 
 def test_a_transaction_that_fails_changes_nothing(index):
-    with pytest.raises(DiskError), index.write() as db:
-        db.execute("UPDATE ledger SET bytes = 7")
-        db.execute("NONSENSE")
+    def fail():
+        with index.write() as db:
+            db.execute("UPDATE ledger SET bytes = 7")
+            db.execute("NONSENSE")
+
+    with pytest.raises(DiskError):
+        fail()
     assert index.read("SELECT bytes FROM ledger") == [(0,)]
 
 
