@@ -8,7 +8,7 @@ import threading
 from edgeproxy.store.disk import inspection
 
 BUDGET = 24 * 1024**2
-KILLS = 30
+KILLS = 50
 
 
 def taken(folder):

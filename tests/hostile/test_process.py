@@ -105,7 +105,8 @@ async def test_running_out_of_descriptors_ends_nothing_but_new_connections(tmp_p
 async def test_the_limit_of_descriptors_is_raised(tmp_path):
     async with serving(tmp_path, prepare="ulimit -Sn 256;") as (edge, _, _ca):
         hard = resource.prlimit(edge._process.pid, resource.RLIMIT_NOFILE)
-        assert hard[0] >= min(10_256, hard[1])
+        share = 10_000 // len(os.sched_getaffinity(0)) + 256  # each worker has its own limit
+        assert hard[0] >= min(share, hard[1])
         await ends_well(edge)
 
 

@@ -151,3 +151,30 @@ async def test_a_full_queue_drops_the_put_but_not_what_it_outdates(tmp_path):
     assert await store.load(b"k") == ()
     assert store.faults == {"queue_full": 1}
     await asyncio.wait_for(store.aclose(), 20)
+
+
+async def test_an_index_that_breaks_while_it_is_used_is_begun_anew(store, tmp_path):
+    store.put(stored())
+    assert await store.load(b"k")
+    for name in ("index.sqlite", "index.sqlite-wal"):
+        path = tmp_path / "cache" / name
+        path.write_bytes(b"nothing" * (path.stat().st_size // 7))
+    for number in range(300):
+        store.put(stored(b"k%d" % number, b"%d" % number))
+    assert await store.load(b"other") == ()
+    store._clock.advance(60)
+    while not await store.load(b"new"):
+        store._clock.advance(60)
+        store.put(stored(b"new"))
+    assert store.is_usable
+    assert store.faults["index"] >= 1
+
+
+async def test_what_nobody_remembers_to_forget_is_let_go_of(store, monkeypatch):
+    store.put(stored())
+    assert await store.load(b"k")
+    monkeypatch.setattr("edgeproxy.store.disk.store.OPERATIONS_MAX", 0)
+    store.forget(b"k")
+    assert await store.load(b"k") == ()
+    await store.aclose()
+    assert store.objects == 0
