@@ -41,12 +41,14 @@ def status(path: Path, *, as_json: bool) -> None:
 
 def _lines(document: dict[str, Any]) -> list[str]:
     counters = document["counters"]
-    memory = document["cache"]["memory"]
     who = f"edgeproxy {document['version']}, pid {document['pid']}"
     lines = [
         f"{document['pop']}: {document['phase']}, {who}, up {document['uptime_seconds']:.0f} s",
         f"  connections {document['connections']}",
-        f"  memory      {memory['objects']} stored responses, {memory['bytes']} bytes",
+        *(
+            f"  {name:11} {tier['objects']} stored responses, {tier['bytes']} bytes"
+            for name, tier in document["cache"].items()
+        ),
         f"  requests    {counters['requests']}, {counters['response_body_bytes']} bytes sent",
         f"  origin      {counters['origin_requests']} requests",
     ]

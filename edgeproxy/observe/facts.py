@@ -59,5 +59,6 @@ class Facts:
     connections: Mapping[str, int] = field(default_factory=dict)
     refusals: Mapping[str, int] = field(default_factory=dict)
     tiers: Mapping[str, TierFacts] = field(default_factory=dict)
+    disk_faults: Mapping[str, int] = field(default_factory=dict)
     certificates: tuple[CertificateFacts, ...] = ()
     processes: ProcessFacts | None = None

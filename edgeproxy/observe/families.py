@@ -129,6 +129,12 @@ def _by_word(counters: Counters, facts: Facts) -> Iterator[tuple[str, str, str, 
         {name: tier.evictions for name, tier in facts.tiers.items()},
     )
     yield (
+        "edge_disk_faults",
+        "What went wrong on the disk tier; no request fails for it.",
+        "reason",
+        facts.disk_faults,
+    )
+    yield (
         "edge_certificate_swaps",
         "Times that new connections began to get another certificate.",
         "identity",

@@ -59,6 +59,7 @@ def pack_facts(facts: Facts) -> dict[str, object]:
         "connections": dict(facts.connections),
         "refusals": dict(facts.refusals),
         "tiers": {name: dataclasses.astuple(tier) for name, tier in facts.tiers.items()},
+        "disk_faults": dict(facts.disk_faults),
     }
 
 
@@ -68,6 +69,7 @@ def unpack_facts(packed: Mapping[str, Any]) -> Facts:
         connections=packed["connections"],
         refusals=packed["refusals"],
         tiers={name: TierFacts(*tier) for name, tier in packed["tiers"].items()},
+        disk_faults=packed["disk_faults"],
     )
 
 
@@ -76,21 +78,29 @@ def ended(facts: Facts) -> Facts:
     return Facts(
         refusals=facts.refusals,
         tiers={name: TierFacts(0, 0, 0, tier.evictions) for name, tier in facts.tiers.items()},
+        disk_faults=facts.disk_faults,
     )
 
 
 def sum_facts(all_facts: Iterable[Facts]) -> Facts:
-    """Return connections, refusals and tiers of all of them together."""
+    """Return connections, refusals, tiers and faults of all of them together."""
     connections: Counter[str] = Counter()
     refusals: Counter[str] = Counter()
+    faults: Counter[str] = Counter()
     tiers: dict[str, TierFacts] = {}
     for facts in all_facts:
         connections.update(facts.connections)
         refusals.update(facts.refusals)
+        faults.update(facts.disk_faults)
         for name, tier in facts.tiers.items():
             known = tiers.get(name)
             tiers[name] = tier if known is None else _together(name, known, tier)
-    return Facts(connections=dict(connections), refusals=dict(refusals), tiers=tiers)
+    return Facts(
+        connections=dict(connections),
+        refusals=dict(refusals),
+        tiers=tiers,
+        disk_faults=dict(faults),
+    )
 
 
 def _together(name: str, one: TierFacts, other: TierFacts) -> TierFacts:

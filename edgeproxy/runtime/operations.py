@@ -17,6 +17,7 @@ from edgeproxy.control.metrics import Scrape, metrics_server
 from edgeproxy.control.socket_file import Unusable, claim
 from edgeproxy.listeners.tcp import TcpListener
 from edgeproxy.observe.facts import CertificateFacts, Facts, TierFacts
+from edgeproxy.store.disk.store import DiskStore
 from edgeproxy.store.memory import MemoryStore
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Operations:
 def facts(
     listeners: Mapping[str, TcpListener],
     store: MemoryStore,
+    disk: DiskStore | None,
     certificates: Iterable[CertificateFacts],
     *,
     is_draining: bool,
@@ -81,10 +83,14 @@ def facts(
     refusals: Counter[str] = Counter()
     for listener in listeners.values():
         refusals.update(listener.refusals)
+    tiers = {"memory": TierFacts(store.objects, store.bytes, store.bytes_max, store.evictions)}
+    if disk is not None:
+        tiers["disk"] = TierFacts(disk.objects, disk.bytes, disk.bytes_max, disk.evictions)
     return Facts(
         is_draining=is_draining,
         connections={name: listener.connections for name, listener in listeners.items()},
         refusals=refusals,
-        tiers={"memory": TierFacts(store.objects, store.bytes, store.bytes_max, store.evictions)},
+        tiers=tiers,
+        disk_faults={} if disk is None else dict(disk.faults),
         certificates=tuple(certificates),
     )

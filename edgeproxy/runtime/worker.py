@@ -38,7 +38,9 @@ from edgeproxy.runtime import stdout
 from edgeproxy.runtime.certificates import Certificates, certificates, front_context
 from edgeproxy.runtime.operations import Operations, facts
 from edgeproxy.runtime.sockets import Address, bind_all, close_all, name_of
+from edgeproxy.store.disk.store import DiskStore
 from edgeproxy.store.memory import MemoryStore
+from edgeproxy.store.tiered import TieredStore
 from edgeproxy.tls.contexts import FrontContext
 
 log = logging.getLogger(__name__)
@@ -95,8 +97,7 @@ class PointOfPresence:
         else:
             self._front = given.front
         self._front.tell(self.counters.handshake)
-        memory = config.cache.memory
-        self.store = MemoryStore(memory.size, memory.max_object)
+        self.disk, self.store = _stores(config, self._clock)
         self._origins = {
             name: Origin(settings, identifier=config.pop.name, clock=self._clock)
             for name, settings in slices.origin_settings(config).items()
@@ -130,6 +131,10 @@ class PointOfPresence:
         self.http_addresses = [name_of(sock) for sock in http]
         if self._certificates is not None:
             await self._stand_alone(self._certificates)
+        if self.disk is not None:
+            self._stack.push_async_callback(self.disk.aclose)
+            await self.disk.start()
+        self._stack.push_async_callback(self.store.aclose)
         for origin in self._origins.values():
             self._stack.push_async_callback(origin.aclose)
         self.edge = self._make_edge()
@@ -233,6 +238,7 @@ class PointOfPresence:
         return facts(
             dict(zip(("https", "http"), self._listeners, strict=False)),
             self.store,
+            self.disk,
             () if self._certificates is None else self._certificates.facts(),
             is_draining=self._phase == "draining",
         )
@@ -254,7 +260,10 @@ class PointOfPresence:
             "phase": self._phase,
             "uptime_seconds": self._clock.monotonic() - self._started,
             "connections": self.connections,
-            "cache": {"memory": {"objects": self.store.objects, "bytes": self.store.bytes}},
+            "cache": {
+                name: {"objects": tier.objects, "bytes": tier.bytes}
+                for name, tier in self.facts().tiers.items()
+            },
             "counters": self.counters.snapshot(),
         }
 
@@ -267,6 +276,15 @@ class PointOfPresence:
         self._listeners.append(listener)
         self._stack.push_async_callback(listener.aclose)
         await listener.start(sockets)
+
+
+def _stores(config: Config, clock: Clock) -> tuple[DiskStore | None, MemoryStore]:
+    """Return the disk tier, if there is one, and memory, over it."""
+    memory, settings = config.cache.memory, slices.disk_settings(config)
+    if settings is None:
+        return None, MemoryStore(memory.size, memory.max_object)
+    disk = DiskStore(settings.folder, settings.bytes_max, clock=clock, fsync=settings.fsync)
+    return disk, TieredStore(memory.size, memory.max_object, disk)
 
 
 def redirect_application(sites: Sites, https_port: int) -> RedirectToHttps:

@@ -66,5 +66,5 @@ async def test_without_a_folder_metrics_are_shown_all_the_same(operations, tmp_p
 
 
 def test_facts_are_those_of_now():
-    known = facts({}, MemoryStore(1000, 100), [], is_draining=True)
+    known = facts({}, MemoryStore(1000, 100), None, [], is_draining=True)
     assert known == Facts(is_draining=True, tiers={"memory": TierFacts(0, 0, 1000, 0)})
