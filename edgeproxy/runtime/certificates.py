@@ -7,13 +7,12 @@ keeper and end with it.
 import asyncio
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from edgeproxy.clock import Clock
 from edgeproxy.config import compile as slices
-from edgeproxy.config.files import identity_sources
 from edgeproxy.config.schema import Config
 from edgeproxy.control.certificates import Document, NotReverted, Reverted
 from edgeproxy.identities.keeper import Keeper, Publish
@@ -42,15 +41,15 @@ def front_context(config: Config, identities: Sequence[Identity], clock: Clock) 
 
 def certificates(
     config: Config,
-    identities: Sequence[Identity],
+    identities: Iterable[tuple[IdentitySource, Identity]],
     publish: Publish,
     *,
     clock: Clock,
     counters: Counters,
 ) -> "Certificates":
-    """Return who keeps a configuration's identities; `identities` are those of its sources."""
+    """Return who keeps these identities in the way that a configuration says."""
     return Certificates(
-        list(zip(identity_sources(config), identities, strict=True)),
+        list(identities),
         publish,
         folder=slices.state_directory(config, os.environ),
         is_stapling=config.tls.ocsp_stapling == "auto",

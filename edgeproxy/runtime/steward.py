@@ -15,7 +15,6 @@ from typing import Any
 from edgeproxy import __version__
 from edgeproxy.clock import Clock
 from edgeproxy.config import compile as slices
-from edgeproxy.config.files import identity_sources
 from edgeproxy.config.schema import Config
 from edgeproxy.control.certificates import Document
 from edgeproxy.errors import CertificateError
@@ -27,7 +26,7 @@ from edgeproxy.runtime.link import Link, Message
 from edgeproxy.runtime.operations import Operations
 from edgeproxy.runtime.orders import Orders
 from edgeproxy.runtime.roster import Roster
-from edgeproxy.tls.identity import Identity, load_identity
+from edgeproxy.tls.identity import Identity, IdentitySource, load_identity
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +37,12 @@ _EMPTY = TierFacts(0, 0, 0, 0)  # as long as no worker has said anything
 class Stewardship:
     """What a steward is given.
 
-    `identities` were loaded when the PoP started, at `started` by the monotonic clock; `pid` is
-    that of the main process. Metrics sockets are bound.
+    `identities` were loaded of their sources when the PoP started, at `started` by the monotonic
+    clock; `pid` is that of the main process. Metrics sockets are bound.
     """
 
     config: Config
-    identities: Sequence[Identity]
+    identities: Sequence[tuple[IdentitySource, Identity]]
     metrics: Sequence[socket.socket]
     clock: Clock
     started: float
@@ -197,19 +196,20 @@ class Steward:
         }
 
 
-def reread(given: Stewardship) -> list[Identity]:
+def reread(given: Stewardship) -> list[tuple[IdentitySource, Identity]]:
     """Load all identities as they are now; in place of one that cannot be used that of the start.
 
     For a steward that follows another one: what is live now may be newer than what was inherited.
     """
     now = given.clock.now()
-    found: list[Identity] = []
-    for source, first in zip(identity_sources(given.config), given.identities, strict=True):
+    found: list[tuple[IdentitySource, Identity]] = []
+    for source, first in given.identities:
         try:
-            found.append(load_identity(source.pairs_now(), name=source.name, now=now))
+            identity = load_identity(source.pairs_now(), name=source.name, now=now)
         except CertificateError as error:
             log.warning("%s: that of the start is used: %s", source.name, error)
-            found.append(first)
+            identity = first
+        found.append((source, identity))
     return found
 
 

@@ -22,6 +22,7 @@ import uvloop
 from edgeproxy.clock import Clock, SystemClock
 from edgeproxy.config import compile as slices
 from edgeproxy.config.certificates import load_certificates
+from edgeproxy.config.files import identity_sources
 from edgeproxy.config.schema import Config
 from edgeproxy.errors import UnavailableError
 from edgeproxy.runtime.certificates import front_context
@@ -107,6 +108,7 @@ class Supervisor:
         self._http = bind_shared(slices.redirect_addresses(config), count)
         self._metrics = bind_all(slices.metrics_addresses(config))
         held.callback(close_all, self._metrics)
+        self._sources = identity_sources(config)  # a folder may hold others when a steward follows
         self._identities = load_certificates(config, now=self._clock.now())
         self._front = front_context(config, self._identities, self._clock)
         self._stdout = SharedStdout()
@@ -226,7 +228,7 @@ class Supervisor:
     def _be_steward(self) -> int:
         stewardship = Stewardship(
             self._config,
-            self._identities,
+            list(zip(self._sources, self._identities, strict=True)),
             self._metrics,
             self._clock,
             self._started,

@@ -17,6 +17,7 @@ from edgeproxy import __version__
 from edgeproxy.clock import Clock, SystemClock
 from edgeproxy.config import compile as slices
 from edgeproxy.config.certificates import load_certificates
+from edgeproxy.config.files import identity_sources
 from edgeproxy.config.schema import Config
 from edgeproxy.edge.handler import Edge
 from edgeproxy.edge.redirect import RedirectToHttps
@@ -89,7 +90,7 @@ class PointOfPresence:
             self._front = front_context(config, identities, self._clock)
             self._certificates = certificates(
                 config,
-                identities,
+                zip(identity_sources(config), identities, strict=True),
                 lambda live, withheld: self._front.replace(live, withheld=withheld),
                 clock=self._clock,
                 counters=self.counters,
