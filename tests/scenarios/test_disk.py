@@ -23,7 +23,7 @@ async def test_a_restart_asks_no_origin_for_what_is_fresh(tmp_path):
         assert again.fields["cache-status"].startswith("fra1; hit")
         assert (await pop.curl("/a", "--http1.1", "-r", "0-9")).body == b"x" * 10
         assert pop.origin.requests == 0
-        seen = await scrape(pop)
+        seen = await scrape(pop.metrics_port)
         assert seen["edge_cache_objects{tier=disk}"] == 1
         assert seen["edge_cache_objects{tier=memory}"] == 1
 
@@ -51,7 +51,7 @@ async def test_a_file_that_was_damaged_is_fetched_again(tmp_path):
         again = await pop.curl("/a", "--http2")
         assert again.body == b"x" * 50_000
         assert pop.origin.requests == 1
-        assert (await scrape(pop))["edge_disk_faults_total{reason=digest}"] == 1
+        assert (await scrape(pop.metrics_port))["edge_disk_faults_total{reason=digest}"] == 1
 
 
 async def test_a_folder_that_cannot_be_used_costs_no_request(tmp_path, caplog):

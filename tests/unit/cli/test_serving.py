@@ -44,7 +44,10 @@ def test_serve_runs_until_it_is_told_to_stop(folder):
     command = [sys.executable, "-m", "edgeproxy", "serve", "-c", str(config_file(folder))]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
-            announced = process.stderr.readline()
+            announced = ""
+            while "listening" not in announced:
+                announced = process.stderr.readline()
+                assert announced, "it ended"
             process.send_signal(signal.SIGTERM)
             process.stderr.read()
             code = process.wait(60)
