@@ -40,8 +40,7 @@ async def serving(tmp_path, *, prepare="", stdout=asyncio.subprocess.DEVNULL, li
             await edge.started()
             yield edge, origin, place.ca.path
         finally:
-            edge.kill()
-            await process.wait()
+            await edge.gone()
 
 
 async def served_again(port: int, ca: Path) -> int:

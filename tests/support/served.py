@@ -76,6 +76,13 @@ class Served:
         if self._process.returncode is None:
             self._process.kill()
 
+    async def gone(self) -> None:
+        """Kill it, and wait until none of its processes can say anything any more."""
+        self.kill()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self._process.wait()
+            await self._process.stderr.read()
+
 
 async def run(*arguments: object) -> tuple[int, str, str]:
     """Run a command to its end; return exit code, standard output and standard error."""
@@ -101,5 +108,4 @@ async def served(config: Path, prefix: Sequence[str] = ()):
         await edge.started()
         yield edge
     finally:
-        edge.kill()
-        await process.wait()
+        await edge.gone()
