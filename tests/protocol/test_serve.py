@@ -164,7 +164,6 @@ async def test_operators_reach_it_also_after_it_was_killed_and_started_again(pla
             async with served(path) as second:  # it serves, but cannot be asked
                 assert "another PoP named 'fra1' is running" in second.said
             assert (await curl_json(control, "/v1/status"))[1]["pid"] in pids
-        assert control.exists()  # killed, it could not tidy up
     assert len(pids) == 2
     async with served(path) as edge:
         edge.terminate()
