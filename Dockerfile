@@ -16,7 +16,7 @@ COPY --from=build /opt/edgeproxy /opt/edgeproxy
 ENV PATH=/opt/edgeproxy/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 # Configuration and certificates are mounted. All that is written is below the state folder (OCSP
-# responses, the control socket), so the root may be read-only.
+# responses, the control socket) and where `[cache.disk]` says, so the root may be read-only.
 # Container runtimes let anybody bind 80 and 443 (net.ipv4.ip_unprivileged_port_start=0).
 VOLUME ["/etc/edgeproxy", "/var/lib/edgeproxy"]
 EXPOSE 80/tcp 443/tcp
