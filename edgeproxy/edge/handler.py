@@ -151,13 +151,6 @@ class Edge:
             filler=filler, answers=self._answers, passthrough=self._passthrough
         )
 
-    def adopt(self, sites: Sites) -> None:
-        """Let these sites and rules decide on every request from now on.
-
-        Stored responses stay, and fills under way go on by the rules that they began with.
-        """
-        self._lookup.adopt(sites)
-
     # --- the synchronous entrance ---
 
     def hit(self, request: Request, now: float) -> Response | None:

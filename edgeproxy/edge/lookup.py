@@ -40,12 +40,11 @@ class Route:
 
 
 class SiteRoutes:
-    """The routes of one site under one scheme; none once the site is another one."""
+    """The routes of one site under one scheme."""
 
-    __slots__ = ("_settings", "is_retired", "routes", "scheme", "site")
+    __slots__ = ("_settings", "routes", "scheme", "site")
 
     def __init__(self, site: Site, scheme: bytes, settings: EdgeSettings) -> None:
-        self.is_retired = False
         self.site = site
         self.scheme = scheme
         self.routes: dict[bytes, Route] = {}
@@ -55,7 +54,7 @@ class SiteRoutes:
         """Return the route of a target as received, None if it is not in origin-form."""
         if (known := self.routes.get(target)) is not None:
             return known
-        if self.is_retired or not is_origin_form(target):
+        if not is_origin_form(target):
             return None
         rule = self.site.rule_for(target.partition(b"?")[0])
         route = Route(self.site, self.scheme, rule, forwarded_target(target, rule.query))
@@ -65,11 +64,6 @@ class SiteRoutes:
                 self.routes.clear()
             self.routes[target] = route
         return route
-
-    def retire(self) -> None:
-        """Lead nowhere any more; connections that remember this find out by that."""
-        self.is_retired = True
-        self.routes.clear()
 
     def keys(self, targets: Iterable[bytes]) -> set[bytes]:
         """Return the keys that these targets lead to."""
@@ -85,18 +79,11 @@ class Lookup:
         self._settings = settings
         self._site_routes: dict[tuple[str, bytes], SiteRoutes] = {}
 
-    def adopt(self, sites: Sites) -> None:
-        """Let these sites decide from now on; every memo of the earlier ones is void."""
-        self._sites = sites
-        for routes in self._site_routes.values():
-            routes.retire()
-        self._site_routes.clear()
-
     def site_routes(self, request: Request) -> SiteRoutes | Refusal:
         """Return the routes of the site that the request's authority names."""
         connection = request.connection
         known = connection.sites.get(request.authority)
-        if isinstance(known, SiteRoutes) and not known.is_retired:
+        if isinstance(known, SiteRoutes):
             return known
         found = self._resolve(request)
         if isinstance(found, SiteRoutes):

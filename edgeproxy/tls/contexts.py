@@ -77,7 +77,8 @@ class FrontContext:
         observe: Callable[[Handshake], object] | None = None,
     ) -> None:
         self._parameters = parameters or TlsParameters()
-        self.adopt(unknown_name=unknown_name, no_name=no_name)
+        self._rejects_unknown = unknown_name == "reject"
+        self._rejects_nameless = (no_name or unknown_name) == "reject"
         self._clock = clock or SystemClock()
         self._observe = observe
         self._chosen = _Choice(self._contexts(identities), withheld)
@@ -104,11 +105,6 @@ class FrontContext:
             CertificateError: OpenSSL refuses one; nothing has changed then.
         """
         self._chosen = _Choice(self._contexts(identities, self._chosen), withheld)
-
-    def adopt(self, *, unknown_name: UnknownName, no_name: UnknownName | None) -> None:
-        """Take other policies for clients that ask for nobody here, from the next one on."""
-        self._rejects_unknown = unknown_name == "reject"
-        self._rejects_nameless = (no_name or unknown_name) == "reject"
 
     def new_connection(self) -> SSL.Connection:
         """Return the server's end of a connection over memory BIOs, in accept state."""
