@@ -102,10 +102,12 @@ EDGE = """\
 config_version = 1
 
 [pop]
+name = "bench{workers}"
 state_dir = "state"
 
 [listen]
 https = "127.0.0.1:{port}"
+workers = {workers}
 
 [limits]
 # a long run stays on its connections, as with nginx
@@ -197,12 +199,16 @@ def origin(setting: Setting, core: int | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def edge(setting: Setting) -> Iterator[Server]:
-    """Run the edge with rules, Cache-Status, Age, Date and HSTS: what a hit costs in the field."""
+def edge(setting: Setting, *, workers: int = 1) -> Iterator[Server]:
+    """Run the edge with rules, Cache-Status, Age, Date and HSTS: what a hit costs in the field.
+
+    Several workers have all cores.
+    """
     port = free_port()
-    config = setting.folder / "edge.toml"
+    config = setting.folder / f"edge-{workers}.toml"
     config.write_text(
         EDGE.format(
+            workers=workers,
             port=port,
             origin_port=setting.origin_port,
             ca=setting.ca,
@@ -211,7 +217,8 @@ def edge(setting: Setting) -> Iterator[Server]:
         )
     )
     command = [sys.executable, "-m", "edgeproxy", "serve", "-c", str(config)]
-    with running(command, port, setting.folder / "edge.log", setting.core) as pid:
+    core = setting.core if workers == 1 else None
+    with running(command, port, setting.folder / f"edge-{workers}.log", core) as pid:
         yield Server("edgeproxy", __version__, pid, port, "/v1.0.0/{size}.js", "; hit")
 
 
