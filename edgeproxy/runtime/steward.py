@@ -139,7 +139,10 @@ class Steward:
     async def _reload(self) -> None:
         """Look for what has changed. Here a reload of the whole configuration would begin."""
         log.info("told to look for new certificates")
-        await self._certificates.reload()
+        try:
+            await self._certificates.reload()
+        except Exception:  # a disk that fails, say: what is live goes on
+            log.exception("looking for new certificates failed")
 
     # --- questions ------------------------------------------------------------------------------
 

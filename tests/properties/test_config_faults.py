@@ -46,13 +46,13 @@ def broken(data):
             continue
         what = data.draw(st.sampled_from(["replace", "remove", "misspell", "add"]))
         if what == "replace" or isinstance(parent, list):
-            parent[loc[-1]] = data.draw(ODD)
+            parent[loc[-1]] = copy.deepcopy(data.draw(ODD))  # TOML has no aliases
         elif what == "remove":
             del parent[loc[-1]]
         elif what == "misspell":
             parent[loc[-1][:-1] + "q"] = parent.pop(loc[-1])
         elif isinstance(old, dict):
-            old["unheard_of"] = data.draw(ODD)
+            old["unheard_of"] = copy.deepcopy(data.draw(ODD))
     return raw
 
 

@@ -40,6 +40,10 @@ class Served:
                     return found
         raise AssertionError(f"it never said {pattern!r}:\n{self.said}")
 
+    async def has_said(self, pattern: str) -> re.Match[str]:
+        """Wait for a line that may have come already."""
+        return re.search(pattern, self.said) or await self.says(pattern)
+
     @property
     def pid(self) -> int:
         return self._process.pid
