@@ -6,13 +6,15 @@ keeper and end with it.
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgeproxy.clock import Clock
 from edgeproxy.control.certificates import Document, NotReverted, Reverted
 from edgeproxy.identities.keeper import Keeper, Publish
+from edgeproxy.identities.tended import Tended
 from edgeproxy.observe.counters import Counters
 from edgeproxy.observe.facts import CertificateFacts
 from edgeproxy.tls.credential import Credential
@@ -22,6 +24,24 @@ from edgeproxy.tls.ocsp.shelf import Shelf
 from edgeproxy.tls.ocsp.stapler import Stapler
 
 STAPLES_FOLDER = "staples"
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityPlan:
+    """The sources of a configuration, and what was loaded of those that are not live, by name."""
+
+    sources: tuple[IdentitySource, ...]
+    fresh: Mapping[str, Identity]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCertificates:
+    """Identities that can be adopted without failing."""
+
+    sources: tuple[IdentitySource, ...]
+    tended: Mapping[str, Tended]
+    is_stapling: bool
+    overlap_seconds: float
 
 
 class Certificates:
@@ -44,6 +64,7 @@ class Certificates:
     ) -> None:
         self._clock = clock
         self._counters = counters
+        self._is_stapling = is_stapling
         self._shelf = Shelf(folder / STAPLES_FOLDER)
         self._responder = Responder()
         self._stack = AsyncExitStack()
@@ -67,6 +88,36 @@ class Certificates:
     async def aclose(self) -> None:
         """Stop watching files and asking responders."""
         await self._stack.aclose()
+
+    async def prepare(
+        self, plan: "IdentityPlan", *, is_stapling: bool, overlap_seconds: float
+    ) -> "PreparedCertificates":
+        """Staple what is new of a plan; changes nothing that is live."""
+        fresh = dict(plan.fresh)
+        if is_stapling != self._is_stapling:  # what is live gets, or loses, its staplers
+            for name, (_, identity) in self._keeper.live().items():
+                bare = identity.with_staples(dict.fromkeys(identity.fingerprints))
+                fresh.setdefault(name, bare)
+        wanted = {source.name for source in plan.sources}
+        stapler_of = self._stapler_of if is_stapling else None
+        tended = await self._keeper.tend(
+            (each for each in fresh.values() if each.name in wanted), stapler_of
+        )
+        return PreparedCertificates(plan.sources, tended, is_stapling, overlap_seconds)
+
+    def adopt(self, prepared: "PreparedCertificates") -> None:
+        """Keep these identities from now on."""
+        self._is_stapling = prepared.is_stapling
+        self._keeper.adopt(
+            prepared.sources,
+            prepared.tended,
+            stapler_of=self._stapler_of if prepared.is_stapling else None,
+            overlap_seconds=prepared.overlap_seconds,
+        )
+
+    def live(self) -> dict[str, tuple[IdentitySource, Identity]]:
+        """Return each source with what is live of it, by name."""
+        return self._keeper.live()
 
     def facts(self) -> tuple[CertificateFacts, ...]:
         """Return what metrics say of certificates."""
