@@ -28,7 +28,7 @@ def _port_option(name: str, default: int, what: str) -> Callable[[Any], Any]:
 @click.command()
 @config_option
 def serve(path: Path) -> None:
-    """Run the edge until it is told to stop (SIGTERM, SIGINT); SIGHUP: look for certificates."""
+    """Run the edge until it is told to stop (SIGTERM, SIGINT); SIGHUP: reload."""
 
     def run() -> int:
         from edgeproxy.cli.loading import load_all
@@ -37,7 +37,9 @@ def serve(path: Path) -> None:
         show(loaded.warnings, "warning")
         from edgeproxy.runtime.process import run as run_worker
 
-        return run_worker(loaded.config)
+        from edgeproxy.config.load import inspect
+
+        return run_worker(loaded.config, lambda: inspect(path))
 
     sys.exit(guarded(run))
 

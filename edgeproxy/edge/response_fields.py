@@ -87,7 +87,7 @@ class CorsSections:
         self._sections: dict[tuple[int, bytes], FieldSection] = {}
 
     def clear(self) -> None:
-        """Forget everything: to be called when policies are replaced, whose places may be reused."""
+        """Forget everything, since policies are replaced and their places may be reused."""
         self._sections.clear()
 
     def section(self, cors: CorsPolicy | None, origin: bytes | None) -> FieldSection | None:

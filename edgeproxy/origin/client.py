@@ -94,7 +94,7 @@ class Origin:
             self._rest()
 
     def _rest(self) -> None:
-        """Close the pool of a retired origin that nobody uses now; asked again, it opens another."""
+        """Close the pool of a retired origin that nobody uses; asked again, it opens another."""
         if not self._is_retired or self._session is None or self._is_closed:
             return
         session, self._session, self._connector = self._session, None, None

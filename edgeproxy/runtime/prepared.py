@@ -69,8 +69,9 @@ def build(config: Config, *, clock: Clock, before: Served | None = None) -> Serv
     Raises:
         CertificateError: an origin's authorities cannot be used.
     """
+    known_origins = {} if before is None else before.origins
     origins = {
-        name: _origin(settings, config.pop.name, clock, before and before.origins.get(name))
+        name: _origin(settings, config.pop.name, clock, known_origins.get(name))
         for name, settings in slices.origin_settings(config).items()
     }
     made = slices.compile_sites(config, {name: each.origin for name, each in origins.items()})
@@ -122,11 +123,7 @@ def _differing(old: object, new: object, loc: Loc) -> list[Loc]:
         return []
     if not isinstance(old, BaseModel) or not isinstance(new, BaseModel):
         return [loc]
-    return [
-        (*loc, key)
-        for key in type(old).model_fields
-        if getattr(old, key) != getattr(new, key)
-    ]
+    return [(*loc, key) for key in type(old).model_fields if getattr(old, key) != getattr(new, key)]
 
 
 def _at(config: Config, loc: Loc) -> object:
@@ -137,9 +134,7 @@ def _at(config: Config, loc: Loc) -> object:
 
 
 def _changed(old: Config, new: Config) -> tuple[str, ...]:
-    return tuple(
-        key for key in type(old).model_fields if getattr(old, key) != getattr(new, key)
-    )
+    return tuple(key for key in type(old).model_fields if getattr(old, key) != getattr(new, key))
 
 
 def _origin(

@@ -54,7 +54,7 @@ class Reloading:
         self._one_at_a_time = asyncio.Lock()
 
     async def reload(self) -> Reloaded | NotReloaded:
-        """Read, prepare and apply; says what came of it, also to the log and the service manager."""
+        """Read, prepare and apply; the log and the service manager hear of it, too."""
         async with self._one_at_a_time:
             self._notifier.reloading()
             try:
