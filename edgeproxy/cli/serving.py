@@ -35,9 +35,8 @@ def serve(path: Path) -> None:
 
         loaded = load_all(path)  # certificates again by the worker: here a fault knows its line
         show(loaded.warnings, "warning")
-        from edgeproxy.runtime.process import run as run_worker
-
         from edgeproxy.config.load import inspect
+        from edgeproxy.runtime.process import run as run_worker
 
         return run_worker(loaded.config, lambda: inspect(path))
 

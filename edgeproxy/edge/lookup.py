@@ -58,7 +58,7 @@ class SiteRoutes:
         self.routes.clear()
 
     def route(self, target: bytes) -> Route | None:
-        """Return the route of a target as received; None if it is not in origin-form, or retired."""
+        """Return the route of a target as received; None: not in origin-form, or retired."""
         if (known := self.routes.get(target)) is not None:
             return known
         if self.is_retired or not is_origin_form(target):

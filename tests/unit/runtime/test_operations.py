@@ -30,6 +30,7 @@ async def operations():
         certificates=NoCertificates(),
         status=lambda: {"pop": "fra1"},
         is_serving=lambda: True,
+        reload=pytest.fail,
     )
     yield made
     await made.aclose()
