@@ -1,4 +1,4 @@
-"""Tests for edgeproxy/runtime/reloading.py; what a reload does is in tests/scenarios/test_reload."""
+"""Tests for edgeproxy/runtime/reloading.py; what a reload does: tests/scenarios."""
 
 from edgeproxy.control.reloading import Reloaded
 from edgeproxy.observe.counters import Counters
