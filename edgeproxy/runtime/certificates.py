@@ -13,6 +13,7 @@ from pathlib import Path
 
 from edgeproxy.clock import Clock
 from edgeproxy.control.certificates import Document, NotReverted, Reverted
+from edgeproxy.errors import ConfigError, Problem
 from edgeproxy.identities.keeper import Keeper, Publish
 from edgeproxy.identities.tended import Tended
 from edgeproxy.observe.counters import Counters
@@ -92,7 +93,11 @@ class Certificates:
     async def prepare(
         self, plan: "IdentityPlan", *, is_stapling: bool, overlap_seconds: float
     ) -> "PreparedCertificates":
-        """Staple what is new of a plan; changes nothing that is live."""
+        """Staple what is new of a plan; changes nothing that is live.
+
+        Raises:
+            ConfigError: what would replace a live identity must be stapled, and is not.
+        """
         fresh = dict(plan.fresh)
         if is_stapling != self._is_stapling:  # what is live gets, or loses, its staplers
             for name, (_, identity) in self._keeper.live().items():
@@ -103,6 +108,11 @@ class Certificates:
         tended = await self._keeper.tend(
             (each for each in fresh.values() if each.name in wanted), stapler_of
         )
+        now, live = self._clock.now(), self._keeper.live()
+        lacking = [name for name, each in tended.items() if name in live and each.lacks_staple(now)]
+        if lacking:
+            said = "the new certificate must be stapled, and there is no staple yet: try again"
+            raise ConfigError([Problem("configuration", 0, name, said) for name in lacking])
         return PreparedCertificates(plan.sources, tended, is_stapling, overlap_seconds)
 
     def adopt(self, prepared: "PreparedCertificates") -> None:

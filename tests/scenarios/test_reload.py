@@ -248,6 +248,17 @@ async def test_groups_and_unknown_names(pop):
             pytest.fail("connected")
 
 
+async def test_a_certificate_that_lacks_its_staple_replaces_none(pop, place):
+    leaf = place.ca.issue("localhost", must_staple=True)
+    old = f'chain = "{place.leaf.chain_path}", key = "{place.leaf.key_path}"'
+    new = f'chain = "{leaf.chain_path}", key = "{leaf.key_path}"'
+    assert old in pop.text
+    before = pop.worker._front.identities
+    outcome = await pop.reload(pop.text.replace(old, new))
+    assert "must be stapled" in outcome.problems[0].message
+    assert pop.worker._front.identities == before
+
+
 FAULTS = {
     "a misspelt key": ("[limits]", "[limits]\nidle_timout = '5s'", r"idle_timout: unknown key"),
     "no TOML": ("[limits]", "[limits", r"not TOML"),
