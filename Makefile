@@ -7,7 +7,7 @@ BENCH_ARGS ?=
 CLUTTER := .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov build dist
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench floods soak clean distclean runtime dev
+.PHONY: help demo test check format bench handshakes floods soak tls-scan clean distclean runtime dev
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,13 +29,22 @@ bench: ## CPU per request beside nginx's proxy_cache, in one run (flags: BENCH_A
 	@sh scripts/setup.sh runtime nginx h2load taskset
 	@$(BIN)/python -m bench.compare $(BENCH_ARGS)
 
+handshakes: ## CPU per TLS handshake beside nginx, in one run (flags: BENCH_ARGS="--help")
+	@sh scripts/setup.sh runtime nginx taskset
+	@$(BIN)/python -m bench.handshakes $(BENCH_ARGS)
+
 floods: ## floods against a worker, and what a good client beside them waits (flags: BENCH_ARGS="--help")
 	@sh scripts/setup.sh runtime nghttp taskset
 	@$(BIN)/python -m bench.floods $(BENCH_ARGS)
 
-soak: ## the long load run: 200,000 requests, none lost, memory flat
+soak: ## the long runs: 200,000 requests, none lost, memory flat; certificates replaced under load
 	@sh scripts/setup.sh dev curl h2load
 	@EDGEPROXY_LOAD_REQUESTS=200000 $(BIN)/python -m pytest -s tests/protocol/test_load.py
+	@$(BIN)/python -m tests.support.rotation $(ROTATION_ARGS)
+
+tls-scan: ## testssl.sh and sslscan at a running PoP; fails on findings of MEDIUM or above (some minutes)
+	@sh scripts/setup.sh dev openssl testssl sslscan
+	@$(BIN)/python -m tests.support.tls_scan
 
 clean: ## remove what tools and the demo left, but not the environment
 	@rm -rf $(CLUTTER) var bench/results/local

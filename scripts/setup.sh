@@ -22,6 +22,7 @@ package_of() {
         nghttp|h2load) echo nghttp2-client ;;
         nginx) echo nginx-light ;;
         taskset) echo util-linux ;;
+        testssl) echo testssl.sh ;;
         *) echo "$1" ;;
     esac
 }

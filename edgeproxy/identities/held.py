@@ -4,14 +4,15 @@ Plain state; `keeper` decides and does. Times are seconds since the epoch.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from edgeproxy.errors import CertificateError
 from edgeproxy.identities.tended import Tended
-from edgeproxy.tls.files import KeyPairFiles, read_together
-from edgeproxy.tls.identity import Identity, IdentitySource
+from edgeproxy.tls.files import FileContent, KeyPairFiles, read_pairs
+from edgeproxy.tls.identity import Identity, IdentitySource, load_identity
 
 LoadResult = Literal["loaded", "kept", "failed", "reverted"]
 
@@ -38,7 +39,8 @@ class Held:
 
     `pending` is loaded and must not be served before it has a staple. While `is_withheld`, `live`
     itself is such a one: there is nothing better, and its names are refused. `seen` is the digest
-    of the files that `last_load` came of, so that each content is judged once.
+    of the files that `last_load` came of, so that each content is judged once; `blamed` that of the
+    files of which was said that they cannot be used.
     """
 
     def __init__(self, source: IdentitySource, live: Tended, now: float) -> None:
@@ -50,6 +52,7 @@ class Held:
         self.active_since = now
         self.last_load = Load(now, "loaded")
         self.seen = b""
+        self.blamed = b""
         self.warned_days: int | None = None
 
     @property
@@ -64,16 +67,35 @@ class Held:
         return None if self.previous is None else self.previous.identity
 
 
-def digest_of(pairs: Sequence[KeyPairFiles]) -> bytes:
-    """Return a digest of all that the files hold, or of why they cannot be read. Blocks."""
-    paths = list(dict.fromkeys(path for pair in pairs for path in pair.paths))
-    hashed = hashlib.sha256(repr(paths).encode())
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the files of an identity held at one moment, or why they could not be read."""
+
+    digest: bytes
+    contents: Mapping[Path, FileContent] | CertificateError
+
+    def load(self, pairs: Sequence[KeyPairFiles], name: str, now: float) -> Identity:
+        """Return the identity that was seen, whatever the files hold by now. Blocks.
+
+        Raises:
+            CertificateError: they could not be read, or cannot be used.
+        """
+        if isinstance(self.contents, CertificateError):
+            raise self.contents
+        return load_identity(pairs, name=name, now=now, contents=self.contents)
+
+
+def look_at(pairs: Sequence[KeyPairFiles]) -> Look:
+    """Read the files, once for their digest and for what comes of them. Blocks."""
+    hashed = hashlib.sha256(repr([pair.paths for pair in pairs]).encode())
     try:
-        for path, content in read_together(paths).items():
-            hashed.update(f"{path} {content.mode} {len(content.data)} ".encode() + content.data)
+        contents = read_pairs(pairs)
     except CertificateError as error:
         hashed.update(str(error).encode())
-    return hashed.digest()
+        return Look(hashed.digest(), error)
+    for path, content in contents.items():
+        hashed.update(f"{path} {content.mode} {len(content.data)} ".encode() + content.data)
+    return Look(hashed.digest(), contents)
 
 
 def is_same(one: Identity, other: Identity) -> bool:

@@ -6,12 +6,13 @@ goes on, a line in the log and a count say why. Never on the way of a handshake:
 frozen values by `publish`. It listens nowhere and reads no configuration.
 
 Invariants: one change at a time; a must-staple identity is not served before it has a staple; each
-content of the files is judged once, but what could not be used is tried again as time passes.
+content of the files is judged once, but what could not be used is tried again as time passes; half
+of a renewal is no fault.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
@@ -19,17 +20,23 @@ from typing import Final, Literal
 from edgeproxy.clock import Clock
 from edgeproxy.errors import CertificateError
 from edgeproxy.identities.document import days_left, describe, document
-from edgeproxy.identities.held import Held, Load, LoadResult, Previous, digest_of, is_same
+from edgeproxy.identities.held import Held, Load, LoadResult, Previous, is_same, look_at
 from edgeproxy.identities.tended import StaplerFactory, Tended
 from edgeproxy.identities.watching import Watcher
 from edgeproxy.observe.counters import Counters
 from edgeproxy.observe.facts import CertificateFacts
-from edgeproxy.tls.identity import Identity, IdentitySource, check_covers, load_identity
+from edgeproxy.tls.identity import Identity, IdentitySource, check_covers
 
 log = logging.getLogger(__name__)
 
 # Before a certificate is used for the first time a responder has so long: it is asked again later.
-FIRST_STAPLE_SECONDS: Final = 10.0
+FIRST_STAPLE_SECONDS: Final = 5.0
+# What cannot be used may be half of a renewal: it is looked at again after this time, which is
+# longer than what lies between two files of one renewal, and said only if it stays. Whoever is told
+# to look, by a signal or the socket, comes at any moment; the watch waits by itself.
+SETTLED_SECONDS: Final = 0.2
+# Whoever goes on writing is told what is wrong with what there is now; the watch will look again.
+_LOOKS_MAX: Final = 5
 # Behind a look that failed, so that a fault that stays costs nothing.
 _PAUSE_SECONDS: Final = 1.0
 # When to say that a certificate is about to expire. ACME clients renew at 30 days.
@@ -55,8 +62,10 @@ class Keeper:
         clock: Clock,
         counters: Counters,
         overlap_seconds: float,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         now = clock.now()
+        self._sleep = sleep
         self._publish_all = publish
         self._stapler_of = stapler_of
         self._clock = clock
@@ -256,7 +265,7 @@ class Keeper:
                 found |= {source.folder, source.folder.parent}
             for pair in source.pairs_now():
                 for path in pair.paths:
-                    found |= {path.parent, path.resolve().parent}
+                    found |= {path.parent, _real_folder(path)}
         return found
 
     async def _look(self, held: Held) -> None:
@@ -264,27 +273,55 @@ class Keeper:
         now = self._clock.now()
         held.previous_now(now)
         self._warn_of_the_end(held, now)
-        pairs = held.source.pairs_now()
-        digest = await asyncio.to_thread(digest_of, pairs)
-        if digest == held.seen and held.last_load.result != "failed":
-            return
-        is_new, held.seen = digest != held.seen, digest
         try:
-            candidate = await asyncio.to_thread(load_identity, pairs, name=held.name, now=now)
-            check_covers(candidate, filter(held.live.identity.covers, held.source.hosts))
+            candidate = await self._settled(held, now)
         except CertificateError as error:
-            self._fail(held, str(error), is_new=is_new)
+            self._fail(held, str(error))
             return
-        if is_same(candidate, held.live.identity):
-            self._drop_pending(held)
-            if held.last_load.result == "failed":
-                self._note(held, "loaded", "the files hold what is live")
+        if candidate is None:
             return
-        await self._take_up(held, candidate)
+        if not is_same(candidate, held.live.identity):
+            try:
+                await self._take_up(held, candidate)
+            except asyncio.CancelledError:
+                held.seen = b""  # whoever asked for it has gone: the next look takes it up
+                raise
+            return
+        self._drop_pending(held)
+        if held.last_load.result == "failed":
+            self._note(held, "loaded", "the files hold what is live")
+
+    async def _settled(self, held: Held, now: float) -> Identity | None:
+        """Load what the files hold; None if that was judged before.
+
+        Raises:
+            CertificateError: they cannot be used, and not because they are just being renewed.
+        """
+        latest, fault = held.seen, None
+        for _ in range(_LOOKS_MAX):
+            pairs = held.source.pairs_now()
+            look = await asyncio.to_thread(look_at, pairs)
+            is_new, latest = look.digest != latest, look.digest
+            if not is_new and (fault is not None or held.last_load.result != "failed"):
+                break
+            try:
+                candidate = await asyncio.to_thread(look.load, pairs, held.name, now)
+                check_covers(candidate, filter(held.live.identity.covers, held.source.hosts))
+            except CertificateError as error:
+                fault = error
+                if not is_new:
+                    break
+                await self._sleep(SETTLED_SECONDS)
+            else:
+                held.seen = look.digest
+                return candidate
+        held.seen = latest
+        if fault is not None:
+            raise fault
+        return None
 
     async def _take_up(self, held: Held, candidate: Identity) -> None:
         """Make a proven identity live, or let it wait for the staple that it must have."""
-        self._drop_pending(held)
         staples = {
             each.fingerprint: each.staple for each in held.live.identity.credentials if each.staple
         }
@@ -292,6 +329,7 @@ class Keeper:
         await tended.obtain(FIRST_STAPLE_SECONDS, self._clock.now())
         if self._held.get(held.name) is not held:
             return  # another configuration has come meanwhile, without this source
+        self._drop_pending(held)
         for advice in candidate.advice:
             log.warning("%s: %s", held.name, advice)
         if not tended.lacks_staple(self._clock.now()):
@@ -353,9 +391,11 @@ class Keeper:
         ]
         self._publish_all(identities, withheld)
 
-    def _fail(self, held: Held, detail: str, *, is_new: bool) -> None:
+    def _fail(self, held: Held, detail: str) -> None:
         """Note that the files cannot be used; say and count it once for each content."""
-        if is_new or detail != held.last_load.detail:
+        is_known = held.last_load.result == "failed" and held.last_load.detail == detail
+        if not is_known or held.blamed != held.seen:
+            held.blamed = held.seen
             self._note(held, "failed", detail)
             log.error("%s: the old certificate is kept: %s", held.name, detail)
 
@@ -378,6 +418,14 @@ class Keeper:
             log.error("%s: the certificate has expired", held.name)
         else:
             log.warning("%s: the certificate expires in %.1f days", held.name, left)
+
+
+def _real_folder(path: Path) -> Path:
+    """Return the folder of what a path leads to; a link to itself leads nowhere."""
+    try:
+        return path.resolve().parent
+    except (OSError, RuntimeError):
+        return path.parent
 
 
 def _shown(identity: Identity) -> str:

@@ -6,7 +6,8 @@ nothing of what is in them: whoever is woken looks for himself.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
@@ -36,8 +37,8 @@ class Watcher:
 
     async def woken(self) -> None:
         """Return when something has changed since the first step of this coroutine, or in time."""
-        folders = [folder for folder in self._folders() if folder.is_dir()]
         try:
+            folders = {place for folder in self._folders() for place in _watchable(folder)}
             changes = awatch(
                 *folders,
                 watch_filter=None,
@@ -59,3 +60,14 @@ class Watcher:
                     self._look_seconds,
                 )
             await asyncio.sleep(self._look_seconds)
+
+
+def _watchable(folder: Path) -> Iterator[Path]:
+    """Yield the folder, or where it will be seen when it comes or is opened to us.
+
+    One folder that cannot be watched would leave all of them unwatched.
+    """
+    for place in (folder, folder.parent):
+        if os.access(place, os.R_OK, effective_ids=True) and place.is_dir():
+            yield place
+            return

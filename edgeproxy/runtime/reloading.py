@@ -68,7 +68,10 @@ class Reloading:
             return outcome
 
     async def _reload(self) -> Reloaded | NotReloaded:
-        await self._look_at_certificates()
+        try:
+            await self._look_at_certificates()
+        except Exception:  # a disk that fails, say: what is live goes on
+            log.exception("looking for new certificates failed")
         if self._read is None:
             return Reloaded((), ())
         try:

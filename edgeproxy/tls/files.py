@@ -7,7 +7,7 @@ for reading only.
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import fstat
 from pathlib import Path
@@ -77,6 +77,15 @@ def is_there(path: Path) -> bool:
         return path.exists()
     except PermissionError:
         return False
+
+
+def read_pairs(pairs: Iterable[KeyPairFiles]) -> dict[Path, FileContent]:
+    """Return what all files of the pairs held, all at one time.
+
+    Raises:
+        CertificateError: as `read_together`.
+    """
+    return read_together(list(dict.fromkeys(path for pair in pairs for path in pair.paths)))
 
 
 def read_together(paths: Sequence[Path]) -> dict[Path, FileContent]:

@@ -20,7 +20,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from edgeproxy.clock import SystemClock
 from edgeproxy.errors import CertificateError
 from edgeproxy.tls.credential import Credential, KeyKind
-from edgeproxy.tls.files import FileContent, KeyPairFiles, pairs_in, read_together
+from edgeproxy.tls.files import FileContent, KeyPairFiles, pairs_in, read_pairs
 from edgeproxy.tls.material import (
     PrivateKey,
     check_chain,
@@ -125,9 +125,15 @@ class IdentitySource:
 
 
 def load_identity(
-    pairs: Sequence[KeyPairFiles], *, name: str = "", now: float | None = None
+    pairs: Sequence[KeyPairFiles],
+    *,
+    name: str = "",
+    now: float | None = None,
+    contents: Mapping[Path, FileContent] | None = None,
 ) -> Identity:
     """Read, check and try out one identity; `now` is seconds since the epoch, default the clock.
+
+    `contents` is what the pairs' files held (`read_pairs`), if somebody has read them already.
 
     Raises:
         CertificateError: with a sentence that begins with the file at fault.
@@ -135,11 +141,11 @@ def load_identity(
     if not pairs:
         raise CertificateError(f"identity {name!r}: no files are named")
     moment = datetime.fromtimestamp(SystemClock().now() if now is None else now, UTC)
-    contents = read_together(list(dict.fromkeys(path for pair in pairs for path in pair.paths)))
-    loaded = [(_credential(pair, contents, moment), pair) for pair in pairs]
+    held = read_pairs(pairs) if contents is None else contents
+    loaded = [(_credential(pair, held, moment), pair) for pair in pairs]
     loaded.sort(key=lambda each: each[0].kind)  # ECDSA first: it is what most clients get
     _check_together(loaded)
-    advice = [check_permissions(contents[pair.key].mode, pair.key) for pair in pairs]
+    advice = [check_permissions(held[pair.key].mode, pair.key) for pair in pairs]
     called = name or pairs[0].chain.parent.name
     return Identity(
         called, tuple(credential for credential, _ in loaded), tuple(filter(None, advice))

@@ -3,21 +3,18 @@
 The program is the system's own OpenSSL, another one than the edge's.
 """
 
-import asyncio
-import re
 from dataclasses import dataclass
 
 import pytest
-from cryptography import x509
 
 from edgeproxy.tls.handshakes import Handshake
 from edgeproxy.tls.identity import load_identity
-from tests.support import clients
 from tests.support.ca import LocalCa
 from tests.support.pop import scripted_origin, serving
+from tests.support.s_client import SIGNATURES, request_for, s_client, shown, stapled_serial
 from tests.support.staples import staple_for
 
-KINDS = {"ecdsa": "ECDSA+SHA256", "rsa": "RSA-PSS+SHA256"}
+KINDS = SIGNATURES
 
 TEXT = """
 config_version = 1
@@ -59,16 +56,11 @@ class Site:
 
     async def openssl(self, *flags: str, name: str | None = "a.test", asks: bytes = b"") -> str:
         """Run s_client; it asks for `asks` and waits for the end, or says goodbye at once."""
-        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{self.pop.port}", "-showcerts"]
-        command += ["-CAfile", str(self.ca.path), "-verify_return_error"]
-        command += ["-noservername"] if name is None else ["-servername", name]
-        if asks:
-            command.append("-ign_eof")
-        done = await asyncio.to_thread(clients.run, *command, *flags, ok=False, data=asks)
-        return done.stdout.decode() + done.stderr.decode()
+        ca_file = self.ca.path
+        return await s_client(self.pop.port, ca_file, *flags, name=name, asks=asks)
 
     def request(self, host: str) -> bytes:
-        return f"GET /{host} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+        return request_for(host, f"/{host}")
 
     def identity(self, name: str):
         [found] = [each for each in self.pop.worker._front.identities if each.name == name]
@@ -100,11 +92,6 @@ def site_of(tls: str = ""):
 site = site_of()
 site_without_tickets = site_of('ticket_lifetime = "0s"')
 site_of_another_kind = site_of('no_sni = "default"\ngroups = ["P-384"]\nticket_lifetime = "5m"')
-
-
-def shown(output: str) -> tuple[x509.Certificate, ...]:
-    pem = re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", output, re.DOTALL)
-    return tuple(x509.load_pem_x509_certificate(each.encode()) for each in pem)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -182,7 +169,7 @@ async def test_a_staple_is_that_of_the_certificate(site: Site, kind):
     [credential] = [each for each in site.identity("a.test").credentials if each.kind == kind]
     assert "OCSP Response Status: successful" in output
     assert "Cert Status: good" in output
-    assert f"Serial Number: {credential.leaf.serial_number:X}" in output
+    assert stapled_serial(output) == credential.leaf.serial_number
 
 
 async def test_without_being_asked_nothing_is_stapled(site: Site):

@@ -6,13 +6,12 @@ import socket
 
 import aiohttp
 import pytest
-from prometheus_client.parser import text_string_to_metric_families as parse
 
 from edgeproxy import __version__
 from edgeproxy.config.load import load_text
 from edgeproxy.runtime.worker import PointOfPresence
 from tests.support.barrier import Barrier
-from tests.support.operators import curl, curl_json
+from tests.support.operators import curl, curl_json, scrape
 from tests.support.pop import ENTRY, make_place, running_pop, scripted_origin, serving
 
 METRICS = 'metrics = "127.0.0.1:0"'
@@ -25,16 +24,6 @@ async def pop(tmp_path):
         yield pop
 
 
-async def scrape(pop) -> dict[str, float]:
-    answer = await curl(f"http://127.0.0.1:{pop.metrics_port}/metrics")
-    assert answer.status == 200
-    return {
-        f"{s.name}{{{','.join(f'{k}={s.labels[k]}' for k in sorted(s.labels))}}}": s.value
-        for family in parse(answer.body.decode())
-        for s in family.samples
-    }
-
-
 def requests(cache: str, code: int, proto: str, host: str = "localhost", rule: str = "entry"):
     return f"edge_requests_total{{cache={cache},code={code},host={host},proto={proto},rule={rule}}}"
 
@@ -44,7 +33,7 @@ async def test_a_scrape_shows_what_happened(pop):
         await h2.get("/a")
         await h2.get("/a")
         await h1.get("/a")
-        numbers = await scrape(pop)
+        numbers = await scrape(pop.metrics_port)
     assert numbers[requests("miss", 200, "HTTP/2")] == 1
     assert numbers[requests("hit", 200, "HTTP/2")] == 1
     assert numbers[requests("hit", 200, "HTTP/1.1")] == 1
@@ -60,10 +49,10 @@ async def test_a_scrape_shows_what_happened(pop):
 
 
 async def test_names_that_clients_make_up_make_no_series(pop):
-    before = await scrape(pop)
+    before = await scrape(pop.metrics_port)
     for name in range(5):
         await pop.curl("/a", "-H", f"Host: made-up-{name}.example")
-    after = await scrape(pop)
+    after = await scrape(pop.metrics_port)
     assert not any("made-up" in series for series in after)
     made = {series.partition("{")[0] for series in after.keys() - before.keys()}
     assert made == {"edge_requests_total", "edge_refusals_total", "edge_tls_handshakes_total"}
@@ -74,7 +63,7 @@ async def test_refused_connections_are_counted(tmp_path):
     tables = {"rules": ENTRY, "listen": METRICS, "limits": "max_connections = 1"}
     async with running_pop(tmp_path, **tables) as pop, pop.h2():
         assert (await pop.curl_exit("/a"))[0] != 0
-        numbers = await scrape(pop)
+        numbers = await scrape(pop.metrics_port)
     assert numbers["edge_refusals_total{limit=connections_max,of=connection}"] == 1
 
 
@@ -117,12 +106,12 @@ async def test_a_drain_can_be_watched_to_its_end(pop, tmp_path):
         draining = group.create_task(pop.worker.drain())
         await asyncio.sleep(0)
         assert (await curl(health)).status == 503
-        assert (await scrape(pop))["edge_draining{}"] == 1
+        assert (await scrape(pop.metrics_port))["edge_draining{}"] == 1
         assert (await curl_json(path, "/v1/status"))[1]["phase"] == "draining"
         held.open()
         await (await client.reply()).whole()
     assert draining.result() is True
-    assert (await scrape(pop))["edge_connections{listener=https}"] == 0
+    assert (await scrape(pop.metrics_port))["edge_connections{listener=https}"] == 0
     await pop.worker.aclose()
     assert not path.exists()
     with pytest.raises(ConnectionRefusedError):
@@ -160,3 +149,22 @@ async def test_restarts_find_the_name_free(tmp_path):
     for _ in range(2):
         async with running_pop(tmp_path, rules=ENTRY):
             assert (await curl_json(tmp_path / "state" / "fra1.sock", "/v1/status"))[0] == 200
+
+
+async def test_a_look_for_certificates_that_fails_ends_nothing(pop, monkeypatch, caplog):
+    told = asyncio.Event()
+    looked = asyncio.Semaphore(0)
+
+    async def broken() -> None:
+        looked.release()
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(pop.worker._certificates, "reload", broken)
+    async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+        following = group.create_task(pop.worker.follow(told))
+        for _ in range(2):
+            told.set()
+            await looked.acquire()
+        following.cancel()
+    assert (await pop.curl("/a", "--http2")).status == 200
+    assert "looking for new certificates failed" in caplog.text

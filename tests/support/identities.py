@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgeproxy.identities.keeper import Keeper
@@ -29,9 +29,12 @@ class Responders:
         self.answer: Refused | None = None
         self.asked: list[str] = []
         self.slept = Barrier()  # all who refresh wait here
+        self.gate = Barrier()  # all who ask pass here
+        self.gate.open()
 
     async def fetch(self, leaf, issuer, now) -> Staple | Refused:
         self.asked.append(leaf.subject.rfc4514_string())
+        await self.gate.passed()
         return self.answer or Staple(b"%d" % leaf.serial_number, now, now + 4 * DAY, now + 3 * DAY)
 
     async def sleep(self, _seconds: float) -> None:
@@ -73,6 +76,7 @@ class Stand:
         self.counters = Counters()
         self.published: list[tuple[tuple[Identity, ...], tuple[str, ...]]] = []
         self.changed = asyncio.Event()  # published for the second time
+        self.meanwhile: Callable[[], object] = lambda: None  # while files may be half renewed
         self.issue(**leaf)
 
     def _publish(self, identities: Sequence[Identity], withheld: Sequence[str]) -> None:
@@ -80,11 +84,18 @@ class Stand:
             self.changed.set()
         self.published.append((tuple(identities), tuple(withheld)))
 
+    async def _settle(self, _seconds: float) -> None:
+        self.meanwhile()
+
     def issue(self, *names: str, **how) -> Leaf:
         return self.ca.issue(*(names or (self.name,)), directory=self.folder, **how)
 
-    def keeper(self, *, staples: bool = True, overlap_seconds: float = 3600.0) -> Keeper:
-        source = IdentitySource(self.name, pairs_in(self.folder), (self.name,), self.folder)
+    def keeper(
+        self, *, staples: bool = True, overlap_seconds: float = 3600.0, names_files: bool = False
+    ) -> Keeper:
+        """Keep the folder, or only the files that are in it now (`names_files`)."""
+        folder = None if names_files else self.folder
+        source = IdentitySource(self.name, pairs_in(self.folder), (self.name,), folder)
         identity = load_identity(source.pairs, name=self.name)
         return Keeper(
             [(source, identity)],
@@ -93,6 +104,7 @@ class Stand:
             clock=self.clock,
             counters=self.counters,
             overlap_seconds=overlap_seconds,
+            sleep=self._settle,
         )
 
     @property

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
+from prometheus_client.parser import text_string_to_metric_families as parse
 
 from edgeproxy.control.server import SmallServer
 from edgeproxy.runtime.sockets import bind_all, close_all, name_of
@@ -61,3 +62,14 @@ async def curl_json(socket: Path, path: str, *flags: str) -> tuple[int, dict]:
     """Ask a control socket; return status and document."""
     answer = await curl(f"http://localhost{path}", *flags, socket=socket)
     return answer.status, json.loads(answer.body)
+
+
+async def scrape(port: int) -> dict[str, float]:
+    """Return what a metrics listener shows: `name{label=value,...}`, labels in order."""
+    answer = await curl(f"http://127.0.0.1:{port}/metrics")
+    assert answer.status == 200
+    return {
+        f"{s.name}{{{','.join(f'{k}={s.labels[k]}' for k in sorted(s.labels))}}}": s.value
+        for family in parse(answer.body.decode())
+        for s in family.samples
+    }

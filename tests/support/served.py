@@ -8,6 +8,7 @@ import asyncio
 import re
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -40,10 +41,22 @@ class Served:
         raise AssertionError(f"it never said {pattern!r}:\n{self.said}")
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def resident_bytes(self) -> int:
         """How much memory it holds."""
         status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
         return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+
+    async def metrics_port(self) -> int:
+        """Wait until it says where its metrics are; after `started`."""
+        return int((await self.says(r"http://127\.0\.0\.1:(\d+) \(metrics\)"))[1])
+
+    def hang_up(self) -> None:
+        """Tell it to look for new certificates."""
+        self._process.send_signal(signal.SIGHUP)
 
     def terminate(self) -> None:
         self._process.send_signal(signal.SIGTERM)
@@ -70,9 +83,10 @@ async def run(*arguments: object) -> tuple[int, str, str]:
 
 
 @asynccontextmanager
-async def served(config: Path):
-    """Run `edgeproxy serve`; its access log goes nowhere."""
+async def served(config: Path, prefix: Sequence[str] = ()):
+    """Run `edgeproxy serve`; its access log goes nowhere. `prefix` is a command that runs it."""
     process = await asyncio.create_subprocess_exec(
+        *prefix,
         *command("serve", "-c", config),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,

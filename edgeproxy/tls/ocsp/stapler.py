@@ -96,17 +96,21 @@ class Stapler:
         self.progress = Progress(responder_url(leaf), must_staple(leaf))
 
     async def obtain(self, deadline_seconds: float) -> Staple | None:
-        """Return a staple to begin with: from disk, or in that many seconds from the responder."""
+        """Return a staple to begin with: from disk, or in that many seconds from the responder.
+
+        What is on disk and usable is returned at once: no start waits for the network then, and
+        `keep_fresh` begins by asking where it is time to.
+        """
         if (issuer := self._askable()) is None:
             return None
         if self._shelf is not None:
             self._staple = await asyncio.to_thread(
                 self._shelf.load, self._leaf, issuer, self._clock.now()
             )
-        if self._staple is None or self._is_to_be_renewed(self._staple):
+        if self._staple is None:
             await self._store(await self._ask(issuer, deadline_seconds))
         else:
-            self._plan()
+            self._plan_renewal(self._staple)
         return self._staple
 
     async def keep_fresh(
@@ -180,11 +184,16 @@ class Stapler:
         self._plan()
 
     def _plan(self) -> None:
-        at = next_attempt(self._staple, self._fruitless, self._clock.now(), self._random())
+        fruitless = self._fruitless
+        if self._staple is None and self.progress.must_staple and self._revoked_at == -math.inf:
+            fruitless = min(fruitless, 1)  # somebody is not served until then: no longer waits
+        at = next_attempt(self._staple, fruitless, self._clock.now(), self._random())
         self.progress = replace(self.progress, next_attempt=at)
 
-    def _is_to_be_renewed(self, staple: Staple) -> bool:
-        return refresh_at(staple, staple.this_update, self._random()) <= self._clock.now()
+    def _plan_renewal(self, staple: Staple) -> None:
+        """Plan what nobody has tried yet: a renewal whose time has passed is due now."""
+        at = refresh_at(staple, staple.this_update, self._random())
+        self.progress = replace(self.progress, next_attempt=max(at, self._clock.now()))
 
     def _due(self) -> float:
         now, last, at = self._clock.now(), self.progress.last_attempt, self.progress.next_attempt

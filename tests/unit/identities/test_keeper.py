@@ -3,12 +3,13 @@
 import asyncio
 import shutil
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
 from edgeproxy.identities.keeper import Keeper
 from edgeproxy.tls.ocsp.refusal import Refusal, Refused
-from tests.support.barrier import settle
+from tests.support.barrier import Barrier, settle
 from tests.support.ca import key_pem, new_key
 from tests.support.identities import DAY, REFUSED, Stand
 
@@ -116,7 +117,21 @@ def _other_name(stand: Stand) -> None:
     stand.issue("other.test")
 
 
-BROKEN = [_other_key, _cut_chain, _no_key, _no_folder, _folder_for_file, _expired, _other_name]
+def _link_to_itself(stand: Stand) -> None:
+    _no_key(stand)
+    (stand.folder / "key.pem").symlink_to("key.pem")
+
+
+BROKEN = [
+    _other_key,
+    _cut_chain,
+    _link_to_itself,
+    _no_key,
+    _no_folder,
+    _folder_for_file,
+    _expired,
+    _other_name,
+]
 
 
 @pytest.mark.parametrize("harm", BROKEN)
@@ -138,6 +153,60 @@ async def test_what_cannot_be_used_changes_nothing_and_is_said_once(tmp_path, ca
         await keeper.reload()
         assert stand.live.fingerprints != before.fingerprints
     assert stand.counters.certificate_swaps == {"www.test": 1}
+
+
+@pytest.mark.parametrize("harm", BROKEN)
+async def test_half_a_renewal_is_no_fault_and_the_whole_is_taken_at_once(tmp_path, caplog, harm):
+    stand = Stand(tmp_path)
+
+    def complete() -> None:
+        shutil.rmtree(stand.folder, ignore_errors=True)
+        stand.issue()
+
+    async with kept(stand.keeper()) as keeper:
+        before = stand.live
+        stand.meanwhile = complete
+        harm(stand)
+        await keeper.reload()
+        assert stand.live.fingerprints != before.fingerprints
+    assert stand.loads == {"loaded": 2}
+    assert caplog.text == ""
+
+
+async def test_files_that_never_come_to_rest_are_a_fault(tmp_path, caplog):
+    stand = Stand(tmp_path)
+    async with kept(stand.keeper()) as keeper:
+        before = stand.live
+        stand.meanwhile = partial(_other_key, stand)
+        _other_key(stand)
+        await keeper.reload()
+        assert stand.live is before
+    assert stand.loads == {"loaded": 1, "failed": 1}
+    assert "the key does not belong" in caplog.text
+
+
+async def test_another_fault_of_the_same_kind_is_said_again(tmp_path, caplog):
+    stand = Stand(tmp_path)
+    async with kept(stand.keeper()) as keeper:
+        for _ in range(2):
+            _other_key(stand)
+            await keeper.reload()
+    assert caplog.text.count("the key does not belong") == 2
+
+
+async def test_a_renewal_whose_asker_left_is_taken_by_the_next(tmp_path):
+    stand = Stand(tmp_path, ocsp_url=URL)
+    async with kept(stand.keeper()) as keeper:
+        before = stand.live
+        stand.issue(ocsp_url=URL)
+        stand.responders.gate = Barrier()
+        asking = asyncio.get_running_loop().create_task(keeper.reload())
+        await stand.responders.gate.reached()
+        asking.cancel()
+        await asyncio.wait({asking})
+        stand.responders.gate.open()
+        await keeper.reload()
+        assert stand.live.fingerprints != before.fingerprints
 
 
 async def test_files_that_are_put_back_are_what_is_live(tmp_path):
@@ -223,6 +292,24 @@ async def test_a_must_staple_certificate_waits_for_its_staple(tmp_path, caplog):
         assert stand.live.fingerprints == before.fingerprints
 
 
+async def test_a_reload_that_is_cancelled_has_judged_nothing(tmp_path):
+    stand = Stand(tmp_path, ocsp_url=URL)
+    async with kept(stand.keeper()) as keeper:
+        for _ in range(2):  # the second comes after the first look of the watch
+            await keeper.reload()
+        before = stand.live
+        stand.responders.gate = Barrier()
+        renewed = stand.issue(ocsp_url=URL)
+        reload = asyncio.get_running_loop().create_task(keeper.reload())
+        await stand.responders.gate.reached()
+        reload.cancel()
+        await asyncio.wait({reload})
+        assert stand.live is before
+        stand.responders.gate.open()
+        await keeper.reload()
+        assert stand.live.credentials[0].leaf == renewed.certificate
+
+
 async def test_a_certificate_that_waits_is_dropped_for_a_newer_one(tmp_path):
     stand = Stand(tmp_path)
     async with kept(stand.keeper()) as keeper:
@@ -235,6 +322,16 @@ async def test_a_certificate_that_waits_is_dropped_for_a_newer_one(tmp_path):
         await settle()
         assert stand.live is live
         assert stand.responders.slept.waiting == 0
+
+
+async def test_a_certificate_that_waits_ends_with_the_keeper(tmp_path):
+    stand = Stand(tmp_path)
+    async with kept(stand.keeper()) as keeper:
+        stand.responders.answer = REFUSED
+        stand.issue(ocsp_url=URL, must_staple=True)
+        await keeper.reload()
+        await stand.responders.slept.reached()
+    assert stand.responders.slept.waiting == 0
 
 
 async def test_going_back_to_what_must_be_stapled_needs_a_staple(tmp_path):
@@ -312,9 +409,10 @@ async def test_what_is_unwise_about_the_files_is_said(tmp_path, caplog):
     assert "key.pem" in caplog.text
 
 
-async def test_a_renewal_on_disk_is_seen_without_being_told(tmp_path):
+@pytest.mark.parametrize("names_files", [False, True])
+async def test_a_renewal_on_disk_is_seen_without_being_told(tmp_path, names_files):
     stand = Stand(tmp_path)
-    async with kept(stand.keeper()):
+    async with kept(stand.keeper(names_files=names_files)):
         before = stand.live
         renewed = stand.issue()
         async with asyncio.timeout(20):

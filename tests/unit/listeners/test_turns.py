@@ -23,7 +23,7 @@ async def test_a_turn_ends_when_its_time_is_over():
     turns, done = Turns(clock.monotonic), []
 
     def work() -> None:
-        clock.advance(TURN_SECONDS / 2)
+        clock.advance(TURN_SECONDS * 0.6)
         done.append(clock.monotonic())
 
     for _ in range(5):
@@ -38,7 +38,7 @@ async def test_a_turn_ends_when_its_time_is_over():
 async def test_what_work_starts_counts_as_well():
     turns, done = Turns(ManualClock().monotonic), []
     for _ in range(5):
-        turns.later(lambda: done.append(None), TURN_SECONDS / 2)
+        turns.later(lambda: done.append(None), TURN_SECONDS * 0.6)
     await one_turn()
     assert len(done) == 2
 

@@ -144,19 +144,31 @@ async def test_who_does_not_answer_in_time_is_not_waited_for(at):
 
 
 @pytest.mark.parametrize("age_days", [1, 3])
-async def test_the_disk_comes_first_and_the_network_where_it_is_old(ca, leaf, tmp_path, age_days):
+async def test_what_is_on_disk_is_taken_without_the_network(ca, leaf, tmp_path, age_days):
     clock = ManualClock(ca.certificate.not_valid_before_utc.timestamp() + 2 * DAY)
-    answers = OcspAnswers(ca)
     shelf = Shelf(tmp_path)
-    kept = Staple(answers.about(leaf), 0, 0, 0)
-    shelf.save(leaf, kept)
+    shelf.save(leaf, Staple(OcspAnswers(ca).about(leaf), 0, 0, 0))
     loaded = shelf.load(leaf, ca.certificate, clock.now() + 2 * DAY)
     assert loaded is not None
     clock.advance(loaded.this_update + age_days * DAY - clock.now())
     bench = Bench(leaf, ca.certificate, REFUSED, shelf=shelf, clock=clock)
-    assert await bench.stapler.obtain(5.0) == loaded  # whatever the network says
-    assert bench.results == ([] if age_days == 1 else ["try_later"])
-    assert bench.progress.next_attempt > clock.now()
+    assert await bench.stapler.obtain(5.0) == loaded
+    assert (bench.results, bench.script.asked) == ([], [])
+    due = loaded.this_update + 2 * DAY
+    assert bench.progress.next_attempt == max(due, clock.now())
+
+
+async def test_what_was_old_on_disk_is_renewed_at_once_and_used_meanwhile(ca, leaf, tmp_path):
+    clock = ManualClock(ca.certificate.not_valid_before_utc.timestamp() + 2 * DAY)
+    shelf = Shelf(tmp_path)
+    shelf.save(leaf, Staple(OcspAnswers(ca).about(leaf), 0, 0, 0))
+    clock.advance(2 * DAY)  # three days old, of four
+    bench = Bench(leaf, ca.certificate, None, shelf=shelf, clock=clock)
+    bench.script.answers = [newer := bench.good()]
+    staple = await bench.stapler.obtain(5.0)
+    assert staple is not None
+    await bench.run(staple, until=clock.now() + HOUR)
+    assert bench.published == [(newer.this_update, newer)]
 
 
 async def test_what_was_obtained_is_there_after_a_restart(ca, leaf, tmp_path):
@@ -259,6 +271,19 @@ async def test_a_leaf_that_must_be_stapled_raises_the_alarm_before_and_after(at,
     await bench.run(first, until=began + 5 * DAY)
     assert len(said(caplog, logging.ERROR)) == 2
     assert "has expired" in said(caplog)[-1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "minutes"),
+    [(REFUSED, [0, 1, 2, 3, 4, 5, 6, 7]), (Refused(Refusal.REVOKED), [0, 1, 3, 7])],
+)
+async def test_a_leaf_that_is_not_served_without_is_asked_for_every_minute(
+    at, demanding, answer, minutes
+):
+    bench = at(answer, on=demanding)
+    began = bench.clock.now()
+    await bench.run(None, until=began + 7.5 * 60)
+    assert [round((later - began) / 60) for later in bench.script.asked] == minutes
 
 
 async def test_a_recovered_responder_is_said_and_stapled_again(at, caplog):

@@ -1,0 +1,1 @@
+"""What a handshake costs a server: the edge beside nginx."""

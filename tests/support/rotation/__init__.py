@@ -1,0 +1,1 @@
+"""Rotation under load: handshakes and requests while certificates are replaced."""
