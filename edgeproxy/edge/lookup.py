@@ -6,6 +6,7 @@ is no site of ours, or that the certificate shown does not cover, is 421 (RFC 91
 
 Everything is remembered: per connection which site an authority means, per site which route a
 target takes. Memos are bounded and hold nothing but answers, so losing one costs microseconds.
+Those of sites that were replaced are retired: they lead nowhere, and the next request looks anew.
 """
 
 from collections.abc import Iterable
@@ -40,19 +41,24 @@ class Route:
 
 
 class SiteRoutes:
-    """The routes of one site under one scheme; none once the site is another one."""
+    """The routes of one site under one scheme, until the site is replaced."""
 
     __slots__ = ("_settings", "is_retired", "routes", "scheme", "site")
 
     def __init__(self, site: Site, scheme: bytes, settings: EdgeSettings) -> None:
-        self.is_retired = False
         self.site = site
         self.scheme = scheme
         self.routes: dict[bytes, Route] = {}
+        self.is_retired = False
         self._settings = settings
 
+    def retire(self) -> None:
+        """Lead nowhere any more, so that who remembers this object finds nothing by it."""
+        self.is_retired = True
+        self.routes.clear()
+
     def route(self, target: bytes) -> Route | None:
-        """Return the route of a target as received, None if it is not in origin-form."""
+        """Return the route of a target as received; None: not in origin-form, or retired."""
         if (known := self.routes.get(target)) is not None:
             return known
         if self.is_retired or not is_origin_form(target):
@@ -65,11 +71,6 @@ class SiteRoutes:
                 self.routes.clear()
             self.routes[target] = route
         return route
-
-    def retire(self) -> None:
-        """Lead nowhere any more; connections that remember this find out by that."""
-        self.is_retired = True
-        self.routes.clear()
 
     def keys(self, targets: Iterable[bytes]) -> set[bytes]:
         """Return the keys that these targets lead to."""
@@ -86,11 +87,18 @@ class Lookup:
         self._site_routes: dict[tuple[str, bytes], SiteRoutes] = {}
 
     def adopt(self, sites: Sites) -> None:
-        """Let these sites decide from now on; every memo of the earlier ones is void."""
+        """Find these sites from now on, whatever connections remember.
+
+        A site that is the same object keeps its routes; what names no longer lead to is retired
+        all the same, since a name may lead elsewhere now.
+        """
+        is_moved = _leading(sites) != _leading(self._sites)
+        kept = {id(site) for site in sites.all}
+        for place, routes in list(self._site_routes.items()):
+            if is_moved or id(routes.site) not in kept:
+                routes.retire()
+                del self._site_routes[place]
         self._sites = sites
-        for routes in self._site_routes.values():
-            routes.retire()
-        self._site_routes.clear()
 
     def site_routes(self, request: Request) -> SiteRoutes | Refusal:
         """Return the routes of the site that the request's authority names."""
@@ -99,6 +107,8 @@ class Lookup:
         if isinstance(known, SiteRoutes) and not known.is_retired:
             return known
         found = self._resolve(request)
+        if known is not None and not isinstance(found, SiteRoutes):
+            del connection.sites[request.authority]
         if isinstance(found, SiteRoutes):
             if len(connection.sites) >= self._settings.authorities_max:
                 connection.sites.clear()
@@ -121,3 +131,8 @@ class Lookup:
             routes = SiteRoutes(site, request.connection.scheme, self._settings)
             self._site_routes[place] = routes
         return routes
+
+
+def _leading(sites: Sites) -> dict[str, str]:
+    """Return which site's name each host leads to."""
+    return {host: site.name for site in sites.all for host in site.hosts}

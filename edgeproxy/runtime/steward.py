@@ -17,6 +17,7 @@ from edgeproxy.clock import Clock
 from edgeproxy.config import compile as slices
 from edgeproxy.config.schema import Config
 from edgeproxy.control.certificates import Document
+from edgeproxy.control.reloading import NotReloaded, Reloaded
 from edgeproxy.errors import CertificateError
 from edgeproxy.observe.counters import Counters
 from edgeproxy.observe.exposition import Snapshot
@@ -71,7 +72,7 @@ class Steward:
         self.given = given
         self.state = State()
         self._counters = Counters()
-        self._reloads: set[asyncio.Task[None]] = set()
+        self._reloads: set[asyncio.Task[Reloaded | NotReloaded]] = set()
         self._roster = Roster(self._lost)
         self._orders = Orders(link, self._hear)
         self._certificates = certificates(
@@ -86,6 +87,7 @@ class Steward:
             certificates=self._certificates,
             status=self._status,
             is_serving=lambda: self.state.phase == "serving" and bool(self._roster.here),
+            reload=self.reload,
         )
 
     async def run(self) -> int:
@@ -127,7 +129,7 @@ class Steward:
                     message["phase"], message["worker_restarts"], message["steward_restarts"]
                 )
             case "reload":
-                task = asyncio.get_running_loop().create_task(self._reload())
+                task = asyncio.get_running_loop().create_task(self.reload())
                 self._reloads.add(task)
                 task.add_done_callback(self._reloads.discard)
             case word:
@@ -136,10 +138,11 @@ class Steward:
     def _lost(self, worker: int, number: int) -> None:
         self._orders.report("lost", worker=worker, number=number)
 
-    async def _reload(self) -> None:
-        """Look for what has changed. Here a reload of the whole configuration would begin."""
+    async def reload(self) -> Reloaded | NotReloaded:
+        """Look for what has changed: of certificates only, as yet."""
         log.info("told to look for new certificates")
         await self._certificates.reload()
+        return Reloaded((), ())
 
     # --- questions ------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ from edgeproxy.runtime.children import (
     reap,
 )
 from edgeproxy.runtime.link import LinkEndedError, Message, link_pair
+from edgeproxy.runtime.reloading import Read
 from edgeproxy.runtime.serving import Post, work
 from edgeproxy.runtime.sockets import bind_all, bind_shared, close_all, name_of
 from edgeproxy.runtime.stdout import SharedStdout
@@ -63,9 +64,11 @@ class Supervisor:
         workers: int,
         announce: Callable[[str], object],
         *,
+        read: Read | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._config = config
+        self._read = read
         self._announce = announce
         self._clock = clock or SystemClock()
         self._steward = Child("steward")

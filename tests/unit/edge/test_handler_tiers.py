@@ -60,6 +60,6 @@ async def test_other_rules_decide_on_what_is_stored_from_the_next_request_on() -
     await pop.get("/a")
     assert pop.edge.hit(pop.request("/a"), pop.clock.now()) is not None
     passing = Site(name=HOST, hosts=(HOST,), origin=pop.origin, rules=(rule("pass"),))
-    pop.edge.adopt(Sites([passing]))
+    pop.edge.adopt(Sites([passing]), None)
     assert (await pop.get("/a")).outcome == "bypass"
     assert pop.origin.requests == 2

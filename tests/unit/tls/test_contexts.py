@@ -97,7 +97,7 @@ def refused(front, name):
 def test_other_policies_hold_for_the_next_client(identity):
     front = FrontContext([identity("a.test")])
     assert shown(front, "c.test") == "a.test"
-    front.adopt(unknown_name="reject", no_name="default")
+    front.adopt(TlsParameters(), unknown_name="reject", no_name="default")
     refused(front, "c.test")
     assert shown(front, None) == "a.test"
 
