@@ -17,7 +17,6 @@ from edgeproxy.errors import ConfigError, Problem
 from edgeproxy.observe import logging as application_log
 from edgeproxy.observe.counters import Counters
 from edgeproxy.runtime import descriptors
-from edgeproxy.runtime.notify import Notifier
 from edgeproxy.runtime.prepared import Locate, Prepared
 
 log = logging.getLogger(__name__)
@@ -36,6 +35,16 @@ class Reloadable(Protocol):
         """Swap; cannot fail."""
 
 
+class Announcing(Protocol):
+    """Who tells the service manager; `Notifier`, or who passes it on."""
+
+    def reloading(self) -> None:
+        """Say that a reload begins."""
+
+    def ready(self) -> None:
+        """Say that it is over."""
+
+
 class Reloading:
     """`read` is None where there is no file to read: then only certificates are looked at."""
 
@@ -46,7 +55,7 @@ class Reloading:
         look_at_certificates: Callable[[], Awaitable[object]],
         *,
         counters: Counters,
-        notifier: Notifier,
+        notifier: Announcing,
     ) -> None:
         self._edge = edge
         self._read = read
