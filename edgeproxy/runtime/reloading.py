@@ -101,9 +101,13 @@ class Reloading:
         return Reloaded(prepared.changed, loaded.warnings)
 
 
-def adopt_process(before: Config, config: Config) -> None:
-    """Let this process log, and open files, as another configuration says."""
+def adopt_log(before: Config, config: Config) -> None:
+    """Let this process log as another configuration says."""
     if (before.log.level, before.log.format) != (config.log.level, config.log.format):
         application_log.configure(config.log.level, config.log.format)
+
+
+def adopt_connections(before: Config, config: Config) -> None:
+    """Let this process, and those that it forks, have as many clients as another one says."""
     if config.limits.max_connections > before.limits.max_connections:
         descriptors.allow_connections(config.limits.max_connections)

@@ -30,7 +30,7 @@ from edgeproxy.runtime.link import Link, Message
 from edgeproxy.runtime.operations import Operations
 from edgeproxy.runtime.orders import Orders
 from edgeproxy.runtime.prepared import Locate, Prepared, Served, prepare, without_line
-from edgeproxy.runtime.reloading import Read, Reloading, adopt_process
+from edgeproxy.runtime.reloading import Read, Reloading, adopt_log
 from edgeproxy.runtime.rollout import Rollout
 from edgeproxy.runtime.roster import Colleague, Roster
 from edgeproxy.tls.identity import Identity, IdentitySource, load_identity
@@ -148,11 +148,16 @@ class Steward:
                     message["phase"], message["worker_restarts"], message["steward_restarts"]
                 )
             case "reload":
-                task = asyncio.get_running_loop().create_task(self.reload())
-                self._reloads.add(task)
-                task.add_done_callback(self._reloads.discard)
+                self._begin_reload()
             case word:
                 raise ValueError(f"the steward is told {word!r}")
+
+    def _begin_reload(self) -> None:
+        if len(self._reloads) > 1:
+            return  # one waits for its turn, and will read what there is by then
+        task = asyncio.get_running_loop().create_task(self.reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
 
     def _lost(self, worker: int, number: int) -> None:
         self._orders.report("lost", worker=worker, number=number)
@@ -181,18 +186,21 @@ class Steward:
         before, self._config = self._config, prepared.served.config
         if prepared.certificates is not None:
             self._certificates.adopt(prepared.certificates)
-        adopt_process(before, self._config)
+        adopt_log(before, self._config)
         self._tell_main()
         self._rollout.commit()
 
     def _tell_main(self) -> None:
+        """Have those that are born from now on begin with it; else they catch up, see `Rollout`."""
         live = list(self._certificates.live().values())
-        descriptor = Generation(self._rollout.next_number, self._config, live).to_descriptor()
         try:
-            if not self._orders.report("configuration", descriptor):
-                log.error("the main process does not know the configuration that is current")
-        finally:
-            os.close(descriptor)
+            descriptor = Generation(self._rollout.next_number, self._config, live).to_descriptor()
+        except OSError as error:
+            log.error("the configuration cannot be handed to the main process: %s", error)  # noqa: TRY400 - the machine's state
+            return
+        if not self._orders.report("configuration", descriptor):
+            log.error("the main process does not take the configuration that is current")
+        os.close(descriptor)
 
     def _share_of(self, config: Config) -> Config:
         return slices.share_of_worker(config, self.given.workers)

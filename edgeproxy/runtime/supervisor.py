@@ -40,7 +40,7 @@ from edgeproxy.runtime.children import (
 from edgeproxy.runtime.generation import Generation
 from edgeproxy.runtime.link import LinkEndedError, Message, link_pair
 from edgeproxy.runtime.notify import Notifier
-from edgeproxy.runtime.reloading import Read, adopt_process
+from edgeproxy.runtime.reloading import Read, adopt_connections, adopt_log
 from edgeproxy.runtime.serving import Post, work
 from edgeproxy.runtime.sockets import bind_all, bind_shared, close_all, name_of
 from edgeproxy.runtime.stdout import SharedStdout
@@ -236,7 +236,8 @@ class Supervisor:
                 no_name=current.config.tls.no_sni,
             )
             self._front.replace([identity for _, identity in current.identities])
-            adopt_process(self._config, current.config)
+            adopt_log(self._config, current.config)
+            adopt_connections(*map(self._share_of, (self._config, current.config)))
         except Exception:  # those to come begin with what there was, and the steward tells them
             log.exception("the configuration that is current is not known to the main process")
             return
@@ -287,7 +288,7 @@ class Supervisor:
 
     def _be_worker(self, index: int) -> int:
         post = Post(
-            slices.share_of_worker(self._config, len(self._workers)),
+            self._share_of(self._config),
             self._front,
             self._https[index],
             self._http[index],
@@ -402,6 +403,9 @@ class Supervisor:
 
     def _places(self) -> Sequence[Child]:
         return (self._steward, *self._workers)
+
+    def _share_of(self, config: Config) -> Config:
+        return slices.share_of_worker(config, len(self._workers))
 
     def _living(self) -> list[Child]:
         return [each for each in self._places() if each.pid]

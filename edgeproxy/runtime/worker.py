@@ -40,7 +40,7 @@ from edgeproxy.runtime.certificates import Certificates, certificates, front_con
 from edgeproxy.runtime.notify import Notifier
 from edgeproxy.runtime.operations import Operations, facts
 from edgeproxy.runtime.prepared import Locate, Prepared, Served, build, prepare, without_line
-from edgeproxy.runtime.reloading import Read, Reloading, adopt_process
+from edgeproxy.runtime.reloading import Read, Reloading, adopt_connections, adopt_log
 from edgeproxy.runtime.sockets import Address, bind_all, close_all, name_of
 from edgeproxy.store.disk.store import DiskStore
 from edgeproxy.store.memory import MemoryStore
@@ -226,7 +226,8 @@ class PointOfPresence:
         for listener in self._listeners:
             listener.adopt(self._limits)
         self._adopt_origins(before)
-        adopt_process(before.config, config)
+        adopt_log(before.config, config)
+        adopt_connections(before.config, config)
 
     def _adopt_origins(self, before: Served) -> None:
         now = {each.origin for each in self._served.origins.values()}

@@ -103,3 +103,5 @@ async def served(config: Path, prefix: Sequence[str] = ()):
     finally:
         edge.kill()
         await process.wait()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await process.stderr.read()  # its children hold it, and end with it
