@@ -28,16 +28,17 @@ def _port_option(name: str, default: int, what: str) -> Callable[[Any], Any]:
 @click.command()
 @config_option
 def serve(path: Path) -> None:
-    """Run the edge until it is told to stop (SIGTERM, SIGINT); SIGHUP: look for certificates."""
+    """Run the edge until it is told to stop (SIGTERM, SIGINT); SIGHUP: reload."""
 
     def run() -> int:
         from edgeproxy.cli.loading import load_all
 
         loaded = load_all(path)  # certificates again by the worker: here a fault knows its line
         show(loaded.warnings, "warning")
+        from edgeproxy.config.load import inspect
         from edgeproxy.runtime.process import run as run_worker
 
-        return run_worker(loaded.config)
+        return run_worker(loaded.config, lambda: inspect(path))
 
     sys.exit(guarded(run))
 

@@ -4,13 +4,13 @@ The only part of configuration that opens the files it names. Judges no handshak
 `tls.identity` does.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from edgeproxy.config.files import certificate_files, identity_sources
 from edgeproxy.config.locate import Loc
 from edgeproxy.config.schema import Config
 from edgeproxy.errors import CertificateError, ConfigError, Problem
-from edgeproxy.tls.identity import Identity, load_identity, uncovered
+from edgeproxy.tls.identity import Identity, IdentitySource, load_identity, uncovered
 
 Locate = Callable[[Loc, str], Problem]
 
@@ -42,6 +42,44 @@ def load_certificates(
     if found:
         raise ConfigError(found)
     return tuple(identities)
+
+
+def load_others(
+    config: Config,
+    live: Mapping[str, tuple[IdentitySource, Identity]],
+    problem: Locate = _without_line,
+    *,
+    now: float,
+) -> tuple[tuple[IdentitySource, ...], dict[str, Identity]]:
+    """Return the sources of a configuration, and by name the identities that are not live yet.
+
+    `live` is what is served now, by name. Files that are named as before are not read: whoever
+    keeps them has looked at them, and what is live of them counts.
+
+    Raises:
+        ConfigError: every certificate that cannot be used and every host name without one.
+    """
+    sources, fresh, identities = identity_sources(config), {}, []
+    found: list[Problem] = []
+    for source in sources:
+        kept = live.get(source.name)
+        if kept is not None and _same_files(kept[0], source):
+            identities.append(kept[1])
+            continue
+        try:
+            fresh[source.name] = load_identity(source.pairs, name=source.name, now=now)
+        except CertificateError as error:
+            found.append(problem(_loc_of(config, str(error)), str(error)))
+    found = found or _uncovered(config, [*identities, *fresh.values()], problem)
+    if found:
+        raise ConfigError(found)
+    return sources, fresh
+
+
+def _same_files(one: IdentitySource, other: IdentitySource) -> bool:
+    if one.folder is not None or other.folder is not None:
+        return one.folder == other.folder
+    return one.pairs == other.pairs
 
 
 def certificate_warnings(

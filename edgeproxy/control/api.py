@@ -1,6 +1,7 @@
 """The control API: what a running PoP tells and does for `edgeproxy certs` and `edgeproxy status`.
 
     GET  /v1/status
+    POST /v1/reload
     GET  /v1/certificates
     POST /v1/certificates/reload
     POST /v1/certificates/NAME/revert
@@ -17,6 +18,7 @@ from aiohttp import web
 
 from edgeproxy.control.certificates import CertificateControl, Document, Reverted
 from edgeproxy.control.problems import application, document, problem
+from edgeproxy.control.reloading import Reload, Reloaded, document_of
 from edgeproxy.control.server import SmallServer
 from edgeproxy.control.socket_file import is_ours
 
@@ -30,11 +32,13 @@ _MARGIN_SECONDS = 5.0
 
 
 def control_server(
-    certificates: CertificateControl, status: Callable[[], Awaitable[Document]]
+    certificates: CertificateControl,
+    status: Callable[[], Awaitable[Document]],
+    reload: Reload,
 ) -> SmallServer:
     """Return the server for a control socket."""
     return SmallServer(
-        control_application(certificates, status),
+        control_application(certificates, status, reload),
         connections_max=CONNECTIONS_MAX,
         seconds_max=SECONDS_MAX + _MARGIN_SECONDS,
         admits=is_ours,
@@ -42,7 +46,9 @@ def control_server(
 
 
 def control_application(
-    certificates: CertificateControl, status: Callable[[], Awaitable[Document]]
+    certificates: CertificateControl,
+    status: Callable[[], Awaitable[Document]],
+    reload: Reload,
 ) -> web.Application:
     """Return the application; `status` describes the PoP as a whole."""
     one_at_a_time = asyncio.Lock()
@@ -53,7 +59,22 @@ def control_application(
     async def show_certificates(_request: web.Request) -> web.Response:
         return document(certificates.status())
 
-    async def reload(_request: web.Request) -> web.Response:
+    async def reload_all(_request: web.Request) -> web.Response:
+        async with one_at_a_time:
+            outcome = await reload()
+        if isinstance(outcome, Reloaded):
+            warnings = [document_of(each) for each in outcome.warnings]
+            return document(
+                {"result": "reloaded", "changed": list(outcome.changed), "warnings": warnings}
+            )
+        return problem(
+            422,
+            "the configuration cannot be used, nothing has changed",
+            result="refused",
+            problems=[document_of(each) for each in outcome.problems],
+        )
+
+    async def reload_certificates(_request: web.Request) -> web.Response:
         async with one_at_a_time:
             return document(await certificates.reload())
 
@@ -70,8 +91,9 @@ def control_application(
     return application(
         [
             web.get("/v1/status", show_status),
+            web.post("/v1/reload", reload_all),
             web.get("/v1/certificates", show_certificates),
-            web.post("/v1/certificates/reload", reload),
+            web.post("/v1/certificates/reload", reload_certificates),
             web.post("/v1/certificates/{name}/revert", revert),
         ],
         seconds_max=SECONDS_MAX,

@@ -37,9 +37,17 @@ def application(routes: Iterable[web.AbstractRouteDef], *, seconds_max: float) -
     return made
 
 
-def problem(status: int, detail: str = "") -> web.Response:
-    """Return a problem document; its type is "about:blank", for which the status says it all."""
-    document = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+def problem(status: int, detail: str = "", **members: object) -> web.Response:
+    """Return a problem document; its type is "about:blank", for which the status says it all.
+
+    `members` extend it (RFC 9457 section 3.2).
+    """
+    document: dict[str, object] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        **members,
+    }
     if detail:
         document["detail"] = detail
     return web.Response(

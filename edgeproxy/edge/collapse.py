@@ -219,6 +219,14 @@ class Flights:
             if not flights:
                 del self._by_key[flight.key]
 
+    def part(self, prefixes: tuple[bytes, ...]) -> None:
+        """Let nobody join what is under way for keys that begin so, nor believe what it taught."""
+        for key in [key for key in self._by_key if key.startswith(prefixes)]:
+            for flight in list(self._by_key.get(key, {}).values()):
+                self.release(flight)
+        for key in [key for key in self._uncacheable if key.startswith(prefixes)]:
+            del self._uncacheable[key]
+
     def remember_uncacheable(self, key: bytes) -> None:
         """Let nobody queue for this key for a while: hit-for-miss."""
         self._uncacheable[key] = True

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import assert_never
 
+from edgeproxy.cache.key import cache_key
 from edgeproxy.cache.reuse import (
     Forward,
     Reuse,
@@ -112,6 +113,7 @@ class Edge:
         self._access_log = access_log
         self._store = store
         self._candidates = store.candidates
+        self._sites = sites
         self._lookup = Lookup(sites, settings)
         self._answers = Answers(pop, CorsSections(settings.cors_origins_max))
         self.generations = Generations()
@@ -150,6 +152,22 @@ class Edge:
         self._forwarder = Forwarder(
             filler=filler, answers=self._answers, passthrough=self._passthrough
         )
+
+    def adopt(self, sites: Sites, access_log: AccessLog | None) -> None:
+        """Decide by these sites from the next request on; whoever was let in goes on as before.
+
+        What is stored stays. What is on its way to a site that has changed can be followed by
+        nobody new, but may still be stored.
+        """
+        kept = {id(site) for site in sites.all}
+        changed = [site.name.encode("ascii") for site in self._sites.all if id(site) not in kept]
+        self._sites, self._access_log = sites, access_log
+        self._lookup.adopt(sites)
+        self._answers.cors.clear()
+        if changed:
+            self._flights.part(
+                tuple(cache_key(n, scheme, b"/") for n in changed for scheme in (b"https", b"http"))
+            )
 
     # --- the synchronous entrance ---
 

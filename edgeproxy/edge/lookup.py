@@ -6,6 +6,7 @@ is no site of ours, or that the certificate shown does not cover, is 421 (RFC 91
 
 Everything is remembered: per connection which site an authority means, per site which route a
 target takes. Memos are bounded and hold nothing but answers, so losing one costs microseconds.
+Those of sites that were replaced are retired: they lead nowhere, and the next request looks anew.
 """
 
 from collections.abc import Iterable
@@ -40,21 +41,27 @@ class Route:
 
 
 class SiteRoutes:
-    """The routes of one site under one scheme."""
+    """The routes of one site under one scheme, until the site is replaced."""
 
-    __slots__ = ("_settings", "routes", "scheme", "site")
+    __slots__ = ("_settings", "is_retired", "routes", "scheme", "site")
 
     def __init__(self, site: Site, scheme: bytes, settings: EdgeSettings) -> None:
         self.site = site
         self.scheme = scheme
         self.routes: dict[bytes, Route] = {}
+        self.is_retired = False
         self._settings = settings
 
+    def retire(self) -> None:
+        """Lead nowhere any more, so that who remembers this object finds nothing by it."""
+        self.is_retired = True
+        self.routes.clear()
+
     def route(self, target: bytes) -> Route | None:
-        """Return the route of a target as received, None if it is not in origin-form."""
+        """Return the route of a target as received; None: not in origin-form, or retired."""
         if (known := self.routes.get(target)) is not None:
             return known
-        if not is_origin_form(target):
+        if self.is_retired or not is_origin_form(target):
             return None
         rule = self.site.rule_for(target.partition(b"?")[0])
         route = Route(self.site, self.scheme, rule, forwarded_target(target, rule.query))
@@ -79,13 +86,29 @@ class Lookup:
         self._settings = settings
         self._site_routes: dict[tuple[str, bytes], SiteRoutes] = {}
 
+    def adopt(self, sites: Sites) -> None:
+        """Find these sites from now on, whatever connections remember.
+
+        A site that is the same object keeps its routes; what names no longer lead to is retired
+        all the same, since a name may lead elsewhere now.
+        """
+        is_moved = _leading(sites) != _leading(self._sites)
+        kept = {id(site) for site in sites.all}
+        for place, routes in list(self._site_routes.items()):
+            if is_moved or id(routes.site) not in kept:
+                routes.retire()
+                del self._site_routes[place]
+        self._sites = sites
+
     def site_routes(self, request: Request) -> SiteRoutes | Refusal:
         """Return the routes of the site that the request's authority names."""
         connection = request.connection
         known = connection.sites.get(request.authority)
-        if isinstance(known, SiteRoutes):
+        if isinstance(known, SiteRoutes) and not known.is_retired:
             return known
         found = self._resolve(request)
+        if known is not None and not isinstance(found, SiteRoutes):
+            del connection.sites[request.authority]
         if isinstance(found, SiteRoutes):
             if len(connection.sites) >= self._settings.authorities_max:
                 connection.sites.clear()
@@ -108,3 +131,8 @@ class Lookup:
             routes = SiteRoutes(site, request.connection.scheme, self._settings)
             self._site_routes[place] = routes
         return routes
+
+
+def _leading(sites: Sites) -> dict[str, str]:
+    """Return which site's name each host leads to."""
+    return {host: site.name for site in sites.all for host in site.hosts}

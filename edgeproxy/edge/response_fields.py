@@ -86,6 +86,10 @@ class CorsSections:
         self._origins_max = origins_max
         self._sections: dict[tuple[int, bytes], FieldSection] = {}
 
+    def clear(self) -> None:
+        """Forget everything, since policies are replaced and their places may be reused."""
+        self._sections.clear()
+
     def section(self, cors: CorsPolicy | None, origin: bytes | None) -> FieldSection | None:
         """Return the section for a request with that Origin; None where nothing is allowed."""
         if cors is None or origin is None:

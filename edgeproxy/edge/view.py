@@ -73,7 +73,9 @@ class View:
             coded=coded,
         )
         self.live = FieldSection(())
-        self.live_from = self.live_until = inf if body is None else 0.0
+        # A rule that stores nothing may have replaced one that did: what is stored is no hit then.
+        is_never_live = body is None or not self.rule.cache.may_store
+        self.live_from = self.live_until = inf if is_never_live else 0.0
         self.response = Response(stored.status, ())
         self.head_response = self.response
         self._unchanged: Response | None = None

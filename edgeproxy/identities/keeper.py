@@ -12,7 +12,7 @@ of a renewal is no fault.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
@@ -78,6 +78,7 @@ class Keeper:
         self._one_change = asyncio.Lock()
         self._watcher = Watcher(self._folders)
         self._watching: asyncio.Task[None] | None = None
+        self._has_other_sources = asyncio.Event()
 
     async def start(self) -> None:
         """Staple what can be stapled, publish, and begin to watch and refresh."""
@@ -108,10 +109,66 @@ class Keeper:
             if held.pending is not None:
                 await held.pending.aclose()
 
+    def live(self) -> dict[str, tuple[IdentitySource, Identity]]:
+        """Return each source with what is live of it, by name."""
+        return {held.name: (held.source, held.live.identity) for held in self._held.values()}
+
+    async def tend(
+        self, identities: Iterable[Identity], stapler_of: StaplerFactory | None
+    ) -> dict[str, Tended]:
+        """Staple identities that are to be adopted, by name; changes nothing that is live."""
+        now = self._clock.now()
+        tended = {each.name: Tended(each, stapler_of) for each in identities}
+        async with asyncio.TaskGroup() as group:
+            for each in tended.values():
+                group.create_task(each.obtain(FIRST_STAPLE_SECONDS, now))
+        return tended
+
+    def adopt(
+        self,
+        sources: Iterable[IdentitySource],
+        fresh: Mapping[str, Tended],
+        *,
+        stapler_of: StaplerFactory | None,
+        overlap_seconds: float,
+    ) -> None:
+        """Keep these sources from now on, and publish; `fresh` is of those that are not kept yet.
+
+        A source that is kept goes on with what is live of it; one that is gone is refreshed and
+        watched no longer, and connections that show it go on.
+        """
+        self._stapler_of, self._overlap_seconds = stapler_of, overlap_seconds
+        before, self._held = self._held, {}
+        for source in sources:
+            held = before.get(source.name)
+            if source.name in fresh or held is None:
+                self._held[source.name] = self._begun(source, fresh[source.name])
+            else:
+                held.source = source
+                self._held[source.name] = held
+        for held in before.values():
+            if self._held.get(held.name) is not held:
+                self._drop_pending(held)
+                held.live.close()
+        self._publish()
+        for held in self._held.values():
+            held.live.keep_fresh(partial(self._on_staple, held))
+        self._has_other_sources.set()
+
+    def _begun(self, source: IdentitySource, tended: Tended) -> Held:
+        now = self._clock.now()
+        held = Held(source, tended, now)
+        self._note(held, "loaded")
+        held.is_withheld = tended.lacks_staple(now)
+        if held.is_withheld:
+            self._keep(held, "it must be stapled, and there is no staple: its names are refused")
+        self._warn_of_the_end(held, now)
+        return held
+
     async def reload(self) -> None:
         """Look at all files; load what has changed and swap what can be used."""
         async with self._one_change:
-            for held in self._held.values():
+            for held in list(self._held.values()):
                 await self._look(held)
 
     async def revert(self, name: str) -> Literal["reverted", "unknown-name", "nothing-kept"]:
@@ -129,7 +186,7 @@ class Keeper:
                 return "nothing-kept"
             tended = Tended(previous, self._stapler_of)
             await tended.obtain(FIRST_STAPLE_SECONDS, now)
-            if tended.lacks_staple(now):
+            if tended.lacks_staple(now) or self._held.get(name) is not held:
                 return "nothing-kept"
             self._drop_pending(held)
             self._swap(held, tended, "reverted")
@@ -171,15 +228,24 @@ class Keeper:
 
     async def _watch(self) -> None:
         while True:
-            woken = asyncio.get_running_loop().create_task(self._watcher.woken())
+            self._has_other_sources.clear()
+            loop = asyncio.get_running_loop()
+            woken = loop.create_task(self._watcher.woken())
+            told = loop.create_task(self._has_other_sources.wait())
             try:
                 await asyncio.sleep(0)  # it listens now: what changes from here on wakes it
                 is_well = await self._look_at_all()
-                await (woken if is_well else asyncio.sleep(_PAUSE_SECONDS))
+                if is_well:
+                    await asyncio.wait({woken, told}, return_when=asyncio.FIRST_COMPLETED)
+                else:
+                    await asyncio.sleep(_PAUSE_SECONDS)
+                if woken.done():
+                    woken.result()
             finally:
                 # Not a TaskGroup: in 3.11 it loses a cancellation that meets an exception.
                 woken.cancel()
-                await asyncio.wait({woken})
+                told.cancel()
+                await asyncio.wait({woken, told})
 
     async def _look_at_all(self) -> bool:
         """Look at all files; the watch is for the life of the process, whatever happens."""
@@ -261,6 +327,8 @@ class Keeper:
         }
         tended = Tended(candidate.with_staples(staples), self._stapler_of)
         await tended.obtain(FIRST_STAPLE_SECONDS, self._clock.now())
+        if self._held.get(held.name) is not held:
+            return  # another configuration has come meanwhile, without this source
         self._drop_pending(held)
         for advice in candidate.advice:
             log.warning("%s: %s", held.name, advice)

@@ -57,6 +57,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, registry: Registry, sessions: SessionFactory) -> None:
         self._registry = registry
         self._sessions = sessions
+        self._limits = registry.limits  # those that it began with
         self._transport: asyncio.Transport
         self._session: Session | None = None
         self._began = registry.clock.monotonic()
@@ -77,7 +78,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
-        unsent_max = self._registry.limits.unsent_bytes_max
+        unsent_max = self._limits.unsent_bytes_max
         self._transport.set_write_buffer_limits(high=unsent_max // _PRODUCED_PART)
         peer = transport.get_extra_info("peername")
         self.info.client = str(peer[0]) if peer else ""
@@ -216,7 +217,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def tick(self, now: float) -> None:
         """Check the deadlines that belong to no protocol."""
-        limits = self._registry.limits
+        limits = self._limits
         if self._closing_at:
             self._tick_closing(now)
         elif self.is_paused and self._is_stuck(now, limits.write_stall_seconds):
@@ -231,7 +232,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _tick_closing(self, now: float) -> None:
         """Wait for the peer to take the rest and to close, but not for ever."""
-        limits = self._registry.limits
+        limits = self._limits
         patience = (
             limits.write_stall_seconds if self.unsent_bytes else limits.lingering_close_seconds
         )
@@ -278,7 +279,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def _is_full(self) -> bool:
         """Whether more waits than may: an answer needs room."""
-        return self.is_paused and self.unsent_bytes > self._registry.limits.unsent_bytes_max
+        return self.is_paused and self.unsent_bytes > self._limits.unsent_bytes_max
 
     def _pause(self) -> None:
         if not self._is_lost and not self._transport.is_closing():

@@ -64,6 +64,10 @@ class TcpListener:
             self._servers.append(await loop.create_server(self._accept, sock=own, backlog=2048))
         self._ticker = loop.call_later(TICK_SECONDS / SLICES, self._tick)
 
+    def adopt(self, limits: Limits) -> None:
+        """Begin new connections under these limits; nobody who is connected is sent away."""
+        self.limits = limits
+
     def _accept(self) -> Connection:
         if self._front is None:
             return Connection(self, self._sessions)

@@ -72,6 +72,11 @@ class AccessLog:
         self._writing: asyncio.Future[None] | None = None
         self._writing_lines = 0
 
+    def adopt(self, settings: AccessLogSettings) -> None:
+        """Render by these settings what is written from now on."""
+        self._settings = settings
+        self._render = _RENDERERS[settings.style]
+
     def record(self, line: Line) -> None:
         """Take one line; drops it when too many wait already."""
         if len(self._lines) >= self._settings.lines_max:

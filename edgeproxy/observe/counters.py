@@ -39,6 +39,7 @@ class Counters:
         "origin_errors",
         "origin_requests",
         "refusals",
+        "reloads",
         "stale_served",
     )
 
@@ -55,6 +56,7 @@ class Counters:
         self.hits_for_miss = 0
         self.stale_served: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
+        self.reloads: Counter[str] = Counter()  # reloaded, refused, failed
         self.discarded_fills: Counter[str] = Counter()
         self.fills_refused = 0
         self.access_log_lines_dropped = 0
@@ -110,6 +112,7 @@ class Counters:
             "hits_for_miss": self.hits_for_miss,
             "stale_served": dict(self.stale_served),
             "refusals": dict(self.refusals),
+            "reloads": dict(self.reloads),
             "discarded_fills": dict(self.discarded_fills),
             "fills_refused": self.fills_refused,
             "access_log_lines_dropped": self.access_log_lines_dropped,

@@ -123,6 +123,12 @@ def _by_word(counters: Counters, facts: Facts) -> Iterator[tuple[str, str, str, 
         counters.discarded_fills,
     )
     yield (
+        "edge_reloads",
+        "Times that the configuration was read again, by what came of it.",
+        "result",
+        counters.reloads,
+    )
+    yield (
         "edge_cache_evictions",
         "Stored responses that went to make room.",
         "tier",

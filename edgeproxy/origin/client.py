@@ -60,10 +60,12 @@ class Origin:
         self._resolver = resolver
         self._context = client_context(settings.ca_file) if settings.is_tls else None
         self._url = _dialled(settings)
-        self._shares = Shares(settings.connections_max)
+        self._shares = Shares(settings.connections_max, on_idle=self._rest)
         self._session: aiohttp.ClientSession | None = None
         self._connector: OriginConnector | None = None
         self._is_closed = False
+        self._is_retired = False
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def fetch(self, request: OutboundRequest) -> OriginResponse:
         """Send the request and return once the response's fields are complete and checked.
@@ -82,9 +84,29 @@ class Origin:
                 if not (error.is_retryable and attempts_left > 0):
                     raise
 
+    def retire(self) -> None:
+        """Finish what was begun and keep no connection beyond that.
+
+        Those who chose this origin before may still ask it, and are served as before.
+        """
+        self._is_retired = True
+        if self._shares.is_idle:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Close the pool of a retired origin that nobody uses; asked again, it opens another."""
+        if not self._is_retired or self._session is None or self._is_closed:
+            return
+        session, self._session, self._connector = self._session, None, None
+        task = asyncio.get_running_loop().create_task(session.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
     async def aclose(self) -> None:
         """Cut every connection; content still being read fails."""
         self._is_closed = True
+        if self._closing:
+            await asyncio.wait(self._closing)
         if self._session is not None:
             await self._session.close()
 

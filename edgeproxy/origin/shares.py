@@ -8,6 +8,7 @@ Clients are told apart by address (`http/households.py`).
 """
 
 import asyncio
+from collections.abc import Callable
 
 from edgeproxy.http.households import household
 
@@ -15,11 +16,19 @@ _OTHERS_PART = 4
 
 
 class Shares:
-    """The shares of one pool."""
+    """The shares of one pool; `on_idle` is called whenever nobody has or wants one any more."""
 
-    def __init__(self, connections_max: int) -> None:
+    def __init__(
+        self, connections_max: int, *, on_idle: Callable[[], object] = lambda: None
+    ) -> None:
+        self._on_idle = on_idle
         self._each = max(1, connections_max - max(1, connections_max // _OTHERS_PART))
         self._clients: dict[str, _Client] = {}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody has or wants a share."""
+        return not self._clients
 
     async def take(self, client: str) -> "Share":
         """Wait until the client has a connection left, and take it."""
@@ -44,6 +53,8 @@ class Shares:
         entry.users -= 1
         if not entry.users:
             del self._clients[name]
+            if not self._clients:
+                self._on_idle()
 
 
 class Share:

@@ -7,15 +7,19 @@ keeper and end with it.
 import asyncio
 import os
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgeproxy.clock import Clock
 from edgeproxy.config import compile as slices
+from edgeproxy.config.certificates import Locate, load_others
 from edgeproxy.config.schema import Config
 from edgeproxy.control.certificates import Document, NotReverted, Reverted
+from edgeproxy.errors import ConfigError, Problem
 from edgeproxy.identities.keeper import Keeper, Publish
+from edgeproxy.identities.tended import Tended
 from edgeproxy.observe.counters import Counters
 from edgeproxy.observe.facts import CertificateFacts
 from edgeproxy.tls.contexts import FrontContext
@@ -26,6 +30,24 @@ from edgeproxy.tls.ocsp.shelf import Shelf
 from edgeproxy.tls.ocsp.stapler import Stapler
 
 STAPLES_FOLDER = "staples"
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityPlan:
+    """The sources of a configuration, and what was loaded of those that are not live, by name."""
+
+    sources: tuple[IdentitySource, ...]
+    fresh: Mapping[str, Identity]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCertificates:
+    """Identities that can be adopted without failing."""
+
+    sources: tuple[IdentitySource, ...]
+    tended: Mapping[str, Tended]
+    is_stapling: bool
+    overlap_seconds: float
 
 
 def front_context(config: Config, identities: Sequence[Identity], clock: Clock) -> FrontContext:
@@ -79,6 +101,7 @@ class Certificates:
     ) -> None:
         self._clock = clock
         self._counters = counters
+        self._is_stapling = is_stapling
         self._shelf = Shelf(folder / STAPLES_FOLDER)
         self._responder = Responder()
         self._stack = AsyncExitStack()
@@ -102,6 +125,61 @@ class Certificates:
     async def aclose(self) -> None:
         """Stop watching files and asking responders."""
         await self._stack.aclose()
+
+    async def prepare_of(self, config: Config, locate: Locate) -> "PreparedCertificates":
+        """Load and staple what is new of a configuration; changes nothing that is live.
+
+        Raises:
+            ConfigError: a certificate cannot be used, or what replaces a live one has no staple.
+        """
+        live, now = self._keeper.live(), self._clock.now()
+        plan = await asyncio.to_thread(
+            lambda: IdentityPlan(*load_others(config, live, locate, now=now))
+        )
+        return await self.prepare(
+            plan,
+            is_stapling=config.tls.ocsp_stapling == "auto",
+            overlap_seconds=config.tls.overlap,
+        )
+
+    async def prepare(
+        self, plan: "IdentityPlan", *, is_stapling: bool, overlap_seconds: float
+    ) -> "PreparedCertificates":
+        """Staple what is new of a plan; changes nothing that is live.
+
+        Raises:
+            ConfigError: what would replace a live identity must be stapled, and is not.
+        """
+        fresh = dict(plan.fresh)
+        if is_stapling != self._is_stapling:  # what is live gets, or loses, its staplers
+            for name, (_, identity) in self._keeper.live().items():
+                bare = identity.with_staples(dict.fromkeys(identity.fingerprints))
+                fresh.setdefault(name, bare)
+        wanted = {source.name for source in plan.sources}
+        stapler_of = self._stapler_of if is_stapling else None
+        tended = await self._keeper.tend(
+            (each for each in fresh.values() if each.name in wanted), stapler_of
+        )
+        now, live = self._clock.now(), self._keeper.live()
+        lacking = [name for name, each in tended.items() if name in live and each.lacks_staple(now)]
+        if lacking:
+            said = "the new certificate must be stapled, and there is no staple yet: try again"
+            raise ConfigError([Problem("configuration", 0, name, said) for name in lacking])
+        return PreparedCertificates(plan.sources, tended, is_stapling, overlap_seconds)
+
+    def adopt(self, prepared: "PreparedCertificates") -> None:
+        """Keep these identities from now on."""
+        self._is_stapling = prepared.is_stapling
+        self._keeper.adopt(
+            prepared.sources,
+            prepared.tended,
+            stapler_of=self._stapler_of if prepared.is_stapling else None,
+            overlap_seconds=prepared.overlap_seconds,
+        )
+
+    def live(self) -> dict[str, tuple[IdentitySource, Identity]]:
+        """Return each source with what is live of it, by name."""
+        return self._keeper.live()
 
     def facts(self) -> tuple[CertificateFacts, ...]:
         """Return what metrics say of certificates."""

@@ -47,7 +47,8 @@ class Child:
     """One place for a process: who holds it now (`pid` 0: nobody), and since when.
 
     `deaths` are those in a row of processes that ended before they had settled; `due` is when the
-    next one may begin, by the monotonic clock. `channel` numbers the channels of a worker.
+    next one may begin, and `heard` when it last said something, by the monotonic clock. `channel`
+    numbers the channels of a worker.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Child:
     deaths: int = 0
     due: float = 0.0
     channel: int = 0
+    heard: float = 0.0
 
     def tell(self, message: dict[str, object], descriptor: int | None = None) -> None:
         """Send an order, if there is somebody."""

@@ -14,8 +14,11 @@ from edgeproxy.errors import CertificateError
 from edgeproxy.observe.counters import Counters
 from edgeproxy.observe.facts import Facts
 from edgeproxy.observe.sums import pack_counters, pack_facts
+from edgeproxy.runtime.candidate import Candidate
 from edgeproxy.runtime.channel import Message, MessageChannel, open_channel
+from edgeproxy.runtime.generation import unpack_config
 from edgeproxy.runtime.identity_messages import unpack_identity
+from edgeproxy.runtime.reloading import Reloadable
 from edgeproxy.tls.contexts import FrontContext
 from edgeproxy.tls.identity import Identity
 
@@ -26,8 +29,8 @@ HELD_KEYS_MAX: Final = 10_000
 _KEYS_PER_MESSAGE: Final = 256
 
 
-class Reporting(Protocol):
-    """The point of presence, as far as the steward asks about it."""
+class Reporting(Reloadable, Protocol):
+    """The point of presence, as far as the steward asks about it and changes it."""
 
     counters: Counters
 
@@ -39,9 +42,12 @@ class Reporting(Protocol):
 
 
 class Correspondent:
-    """`published` is set once identities have come; `aclose` it in every case."""
+    """`published` is set once identities have come; `aclose` it in every case.
 
-    def __init__(self, front: FrontContext) -> None:
+    `generation` is the number of the configuration that the worker begins with.
+    """
+
+    def __init__(self, front: FrontContext, generation: int = 0) -> None:
         self.published = asyncio.Event()
         self._front = front
         self._worker: Reporting | None = None
@@ -49,6 +55,7 @@ class Correspondent:
         self._opening: set[asyncio.Task[None]] = set()
         self._identities: dict[int, Identity] = {}
         self._held: dict[bytes, None] = {}
+        self._candidate = Candidate(generation, self._say)
 
     def represent(self, worker: Reporting) -> None:
         """Report and forget for this worker."""
@@ -59,6 +66,7 @@ class Correspondent:
         before, self._channel = self._channel, None
         if before is not None:
             before.close()
+        self._candidate.drop()  # who follows the steward that offered it does not know of it
         self._identities.clear()  # a new channel begins with all of them
         task = asyncio.get_running_loop().create_task(self._open(descriptor))
         self._opening.add(task)
@@ -66,6 +74,7 @@ class Correspondent:
 
     async def aclose(self) -> None:
         """End the channel."""
+        await self._candidate.aclose()
         for task in self._opening:
             task.cancel()
         if self._opening:
@@ -88,7 +97,12 @@ class Correspondent:
             log.warning("the steward cannot be reached: %s", error)
             return
         self._channel = channel
+        self._say({"say": "running", "generation": self._candidate.running})
         self._tell_held()
+
+    def _say(self, message: Message) -> None:
+        if self._channel is not None:
+            self._channel.send(message)
 
     def _tell_held(self) -> None:
         channel = self._channel
@@ -111,8 +125,21 @@ class Correspondent:
             case "forget":
                 if self._worker is not None:
                     self._worker.forget(key.encode("latin-1") for key in message["keys"])
+            case "prepare" | "commit" | "abort":
+                self._heard_of_configuration(message)
             case word:
                 raise ValueError(f"the steward says {word!r}")
+
+    def _heard_of_configuration(self, message: Message) -> None:
+        number = message["generation"]
+        if message["say"] == "abort":
+            self._candidate.drop()
+        elif self._worker is None:
+            raise ValueError("there is no worker yet")
+        elif message["say"] == "prepare":
+            self._candidate.offer(self._worker, number, unpack_config(message["config"]))
+        else:
+            self._candidate.take(self._worker, number)
 
     def _make_live(self, ids: list[int], withheld: list[str]) -> None:
         self._identities = {each: self._identities[each] for each in ids}

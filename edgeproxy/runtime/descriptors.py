@@ -4,12 +4,17 @@ Needs no event loop and must run before anything is opened: a socket that took t
 standard output would get our log lines, and libuv ends the process when one of its own is below 3.
 """
 
+import logging
 import os
 import resource
 import sys
 
+log = logging.getLogger(__name__)
+
 _STDOUT, _STDERR = 1, 2
 _STANDARD = (0, _STDOUT, _STDERR)
+# What a process needs beside its clients: listeners, connections to origins, files while loading.
+_OWN_DESCRIPTORS = 256
 
 
 def occupy_standard() -> None:
@@ -28,6 +33,13 @@ def give_up_stdout() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, _STDOUT)
     os.close(nowhere)
+
+
+def allow_connections(connections_max: int) -> None:
+    """Raise the limit of open files for so many clients; say so if there may not be enough."""
+    wanted = connections_max + _OWN_DESCRIPTORS
+    if (allowed := allow(wanted)) < wanted:
+        log.warning("%d open files are allowed, max_connections needs %d", allowed, wanted)
 
 
 def allow(wanted: int) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from edgeproxy.control.api import control_server
 from edgeproxy.control.certificates import CertificateControl, Document
 from edgeproxy.control.metrics import Scrape, metrics_server
+from edgeproxy.control.reloading import Reload
 from edgeproxy.control.socket_file import Unusable, claim
 from edgeproxy.listeners.tcp import TcpListener
 from edgeproxy.observe.facts import CertificateFacts, Facts, TierFacts
@@ -37,11 +38,13 @@ class Operations:
         certificates: CertificateControl,
         status: Callable[[], Awaitable[Document]],
         is_serving: Callable[[], bool],
+        reload: Reload,
     ) -> None:
         self._scrape = scrape
         self._certificates = certificates
         self._status = status
         self._is_serving = is_serving
+        self._reload = reload
         self._stack = AsyncExitStack()
 
     async def start(self, metrics: list[socket.socket], folder: Path, name: str) -> None:
@@ -52,13 +55,13 @@ class Operations:
         control = claim(folder, name)
         if isinstance(control, Unusable):
             log.warning(
-                "no control socket %s: %s; `edgeproxy certs` and `status` cannot reach this PoP",
+                "no control socket %s: %s; `edgeproxy` certs, reload, status cannot reach it",
                 control.path,
                 control.reason,
             )
         else:
             self._stack.callback(control.close)
-            server = control_server(self._certificates, self._status)
+            server = control_server(self._certificates, self._status, self._reload)
             self._stack.push_async_callback(server.aclose)
             await server.start([control.sock])
         if metrics:

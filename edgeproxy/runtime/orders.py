@@ -26,14 +26,22 @@ class Orders:
         self._link = link
         self._hear = hear
         self._loop = asyncio.get_running_loop()
+        self._alive: asyncio.TimerHandle | None = None
         self._loop.add_reader(link.fileno(), self._read)
 
-    def report(self, word: str, **more: int) -> None:
-        """Tell the main process something."""
-        self._link.send({"is": word, **more})
+    def report(self, word: str, descriptor: int | None = None, **more: int) -> bool:
+        """Tell the main process something; False where it does not take it."""
+        return self._link.send({"is": word, **more}, descriptor)
+
+    def report_alive(self, every_seconds: float) -> None:
+        """Tell the main process again and again that the loop turns, until `close`."""
+        self.report("alive")
+        self._alive = self._loop.call_later(every_seconds, self.report_alive, every_seconds)
 
     def close(self) -> None:
         """Hear nothing more."""
+        if self._alive is not None:
+            self._alive.cancel()
         self._loop.remove_reader(self._link.fileno())
 
     def _read(self) -> None:

@@ -8,7 +8,8 @@ nothing about certificates or requests, and starts no process. Messages to a wor
     {"say": "forget", "keys": [...]}                     stored responses that became invalid
     {"say": "ask"}                                       wants a report
 
-and from it `forget`, and `report` with pid, cpu_seconds, counters and facts.
+and from it `forget`, and `report` with pid, cpu_seconds, counters and facts. What is said of
+configurations is for `rollout`.
 
 Invariant: what was counted by a worker that has ended stays in the sum.
 """
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from edgeproxy.errors import Problem
 from edgeproxy.observe.counters import Counters
 from edgeproxy.observe.facts import Facts
 from edgeproxy.observe.sums import add_counters, ended, sum_facts, unpack_counters, unpack_facts
@@ -43,7 +45,11 @@ class Report:
 
 
 class Colleague:
-    """One worker; `number` tells its channels apart, `known` is what the channel was told."""
+    """One worker; `number` tells its channels apart, `known` is what the channel was told.
+
+    `running` and `prepared` are the generations of its configuration, as far as it said so; `voted`
+    is set once it has answered to one, with these `problems`, or is gone.
+    """
 
     def __init__(self, pid: int, number: int) -> None:
         self.pid = pid
@@ -52,18 +58,35 @@ class Colleague:
         self.known: frozenset[int] = frozenset()
         self.latest: Report | None = None
         self.answered = asyncio.Event()
+        self.running: int | None = None
+        self.prepared: int | None = None
+        self.problems: tuple[Problem, ...] = ()
+        self.voted = asyncio.Event()
 
     @property
     def is_here(self) -> bool:
         """Whether it can be told something."""
         return self.channel is not None and self.channel.is_open
 
+    def tell(self, message: Message) -> None:
+        """Send a message, if it is here."""
+        if self.channel is not None:
+            self.channel.send(message)
+
 
 class Roster:
-    """All workers; `on_lost` hears of a channel that ended, by worker and number."""
+    """All workers; `on_lost` hears of a channel that ended, by worker and number.
 
-    def __init__(self, on_lost: Callable[[int, int], object]) -> None:
+    `on_word` hears of what a worker says that is not for this.
+    """
+
+    def __init__(
+        self,
+        on_lost: Callable[[int, int], object],
+        on_word: Callable[[int, Colleague, Message], object],
+    ) -> None:
         self._on_lost = on_lost
+        self._on_word = on_word
         self._workers: dict[int, Colleague] = {}
         self._opening: set[asyncio.Task[None]] = set()
         self._ids: dict[Identity, int] = {}
@@ -86,6 +109,8 @@ class Roster:
             self._retire(before)
         self._workers[index] = worker
         worker.number, worker.known = number, frozenset()
+        worker.running = worker.prepared = None
+        worker.voted.set()
         if worker.channel is not None:
             worker.channel.close()
         task = asyncio.get_running_loop().create_task(self._open(index, worker, descriptor))
@@ -194,13 +219,14 @@ class Roster:
                 for other, colleague in self.here.items():
                     if other != index and colleague.channel is not None:
                         colleague.channel.send({"say": "forget", "keys": message["keys"]})
-            case other_word:
-                raise ValueError(f"worker {index} says {other_word!r}")
+            case _:
+                self._on_word(index, worker, message)
 
     def _lost(self, index: int, worker: Colleague, number: int) -> None:
         if worker.number == number:
             worker.channel = None
             worker.answered.set()  # whoever waits for it waits in vain
+            worker.voted.set()
         self._on_lost(index, number)
 
     def _retire(self, worker: Colleague) -> None:

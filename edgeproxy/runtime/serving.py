@@ -29,18 +29,24 @@ IDENTITIES_SECONDS: Final = 15.0
 
 @dataclass(frozen=True)
 class Post:
-    """What a worker is given; `config` is its share of what the PoP is allowed."""
+    """What a worker is given; `config` is its share of what the PoP is allowed.
+
+    `generation` is the number of that configuration; `alive_seconds` is how often main wants
+    to hear that the loop turns, None if it does not.
+    """
 
     config: Config
     front: FrontContext
     https: Sequence[socket.socket]
     http: Sequence[socket.socket]
     access_log_sink: Callable[[str], object]
+    generation: int
+    alive_seconds: float | None = None
 
 
 async def work(post: Post, link: Link) -> int:
     """Serve until told to end; return the exit code."""
-    correspondent = Correspondent(post.front)
+    correspondent = Correspondent(post.front, post.generation)
 
     def hear(message: Message, descriptor: int | None) -> None:
         if message["do"] != "channel" or descriptor is None:
@@ -54,6 +60,8 @@ async def work(post: Post, link: Link) -> int:
         given=Given(post.front, post.https, post.http, correspondent.tell_invalid),
     )
     correspondent.represent(pop)
+    if post.alive_seconds is not None:
+        orders.report_alive(post.alive_seconds)
     try:
         if await _has_identities(correspondent, orders, post):
             await pop.start()

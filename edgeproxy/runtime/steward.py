@@ -17,15 +17,22 @@ from edgeproxy.clock import Clock
 from edgeproxy.config import compile as slices
 from edgeproxy.config.schema import Config
 from edgeproxy.control.certificates import Document
+from edgeproxy.control.reloading import NotReloaded, Reloaded
+from edgeproxy.edge.sites import Sites
 from edgeproxy.errors import CertificateError
 from edgeproxy.observe.counters import Counters
 from edgeproxy.observe.exposition import Snapshot
 from edgeproxy.observe.facts import Facts, ProcessFacts, TierFacts
 from edgeproxy.runtime.certificates import certificates
+from edgeproxy.runtime.channel import Message as ChannelMessage
+from edgeproxy.runtime.generation import Generation
 from edgeproxy.runtime.link import Link, Message
 from edgeproxy.runtime.operations import Operations
 from edgeproxy.runtime.orders import Orders
-from edgeproxy.runtime.roster import Roster
+from edgeproxy.runtime.prepared import Locate, Prepared, Served, prepare, without_line
+from edgeproxy.runtime.reloading import Read, Reloading, adopt_log
+from edgeproxy.runtime.rollout import Rollout
+from edgeproxy.runtime.roster import Colleague, Roster
 from edgeproxy.tls.identity import Identity, IdentitySource, load_identity
 
 log = logging.getLogger(__name__)
@@ -38,11 +45,13 @@ class Stewardship:
     """What a steward is given.
 
     `identities` were loaded of their sources when the PoP started, at `started` by the monotonic
-    clock; `pid` is that of the main process. Metrics sockets are bound.
+    clock; `pid` is that of the main process. Metrics sockets are bound. `read` reads the
+    configuration again.
     """
 
-    config: Config
-    identities: Sequence[tuple[IdentitySource, Identity]]
+    generation: Generation
+    workers: int
+    read: Read | None
     metrics: Sequence[socket.socket]
     clock: Clock
     started: float
@@ -71,12 +80,16 @@ class Steward:
         self.given = given
         self.state = State()
         self._counters = Counters()
-        self._reloads: set[asyncio.Task[None]] = set()
-        self._roster = Roster(self._lost)
+        self._reloads: set[asyncio.Task[Reloaded | NotReloaded]] = set()
+        self._config = given.generation.config
+        self._roster = Roster(self._lost, self._word)
+        self._rollout = Rollout(
+            lambda: self._roster.here, given.generation.number, self._share_of(self._config)
+        )
         self._orders = Orders(link, self._hear)
         self._certificates = certificates(
-            given.config,
-            given.identities if given.is_first else reread(given),
+            self._config,
+            given.generation.identities if given.is_first else reread(given),
             self._roster.publish,
             clock=given.clock,
             counters=self._counters,
@@ -86,13 +99,21 @@ class Steward:
             certificates=self._certificates,
             status=self._status,
             is_serving=lambda: self.state.phase == "serving" and bool(self._roster.here),
+            reload=self.reload,
+        )
+        self._reloading = Reloading(
+            self,
+            given.read,
+            self._certificates.reload,
+            counters=self._counters,
+            notifier=_ByMain(self._orders),
         )
 
     async def run(self) -> int:
         """See `keep`."""
         try:
             if await _done_before(self._orders.drain, self._certificates.start()):
-                config = self.given.config
+                config = self._config
                 folder = slices.state_directory(config, os.environ)
                 await self._operations.start(list(self.given.metrics), folder, config.pop.name)
                 self._orders.report("ready")
@@ -127,22 +148,65 @@ class Steward:
                     message["phase"], message["worker_restarts"], message["steward_restarts"]
                 )
             case "reload":
-                task = asyncio.get_running_loop().create_task(self._reload())
-                self._reloads.add(task)
-                task.add_done_callback(self._reloads.discard)
+                self._begin_reload()
             case word:
                 raise ValueError(f"the steward is told {word!r}")
+
+    def _begin_reload(self) -> None:
+        if len(self._reloads) > 1:
+            return  # one waits for its turn, and will read what there is by then
+        task = asyncio.get_running_loop().create_task(self.reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
 
     def _lost(self, worker: int, number: int) -> None:
         self._orders.report("lost", worker=worker, number=number)
 
-    async def _reload(self) -> None:
-        """Look for what has changed. Here a reload of the whole configuration would begin."""
-        log.info("told to look for new certificates")
+    async def reload(self) -> Reloaded | NotReloaded:
+        """Look at all certificate files and have everybody take the configuration as it is now."""
+        if self.state.phase == "draining":
+            return NotReloaded((without_line((), "the edge is about to end"),))
+        return await self._reloading.reload()
+
+    async def prepare(self, config: Config, locate: Locate = without_line) -> Prepared:
+        """Build everything of another configuration that can fail, here and in all workers.
+
+        Raises:
+            ConfigError: it cannot be used here and now.
+            TimeoutError: a worker does not answer.
+        """
+        before = Served(self._config, {}, Sites(()))  # what is built here serves nobody
+        prepared = await asyncio.to_thread(prepare, config, before, locate, clock=self.given.clock)
+        kept = await self._certificates.prepare_of(config, locate)
+        await self._rollout.prepare(self._share_of(config))
+        return replace(prepared, certificates=kept)
+
+    def apply(self, prepared: Prepared) -> None:
+        """Let all follow what was prepared, and the main process know for those to come."""
+        before, self._config = self._config, prepared.served.config
+        if prepared.certificates is not None:
+            self._certificates.adopt(prepared.certificates)
+        adopt_log(before, self._config)
+        self._tell_main()
+        self._rollout.commit()
+
+    def _tell_main(self) -> None:
+        """Have those that are born from now on begin with it; else they catch up, see `Rollout`."""
+        live = list(self._certificates.live().values())
         try:
-            await self._certificates.reload()
-        except Exception:  # a disk that fails, say: what is live goes on
-            log.exception("looking for new certificates failed")
+            descriptor = Generation(self._rollout.next_number, self._config, live).to_descriptor()
+        except OSError as error:
+            log.error("the configuration cannot be handed to the main process: %s", error)  # noqa: TRY400 - the machine's state
+            return
+        if not self._orders.report("configuration", descriptor):
+            log.error("the main process does not take the configuration that is current")
+        os.close(descriptor)
+
+    def _share_of(self, config: Config) -> Config:
+        return slices.share_of_worker(config, self.given.workers)
+
+    def _word(self, index: int, worker: Colleague, message: ChannelMessage) -> None:
+        self._rollout.heard(index, worker, message)
 
     # --- questions ------------------------------------------------------------------------------
 
@@ -173,7 +237,7 @@ class Steward:
         await self._roster.ask()
         facts, counters = self._roster.facts(), self._roster.counters(self._counters)
         return {
-            "pop": self.given.config.pop.name,
+            "pop": self._config.pop.name,
             "version": __version__,
             "pid": self.given.pid,
             "phase": self.state.phase,
@@ -199,6 +263,21 @@ class Steward:
         }
 
 
+class _ByMain:
+    """Has the main process tell the service manager, which listens to nobody else."""
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+
+    def reloading(self) -> None:
+        """See `Announcing`."""
+        self._orders.report("reloading")
+
+    def ready(self) -> None:
+        """See `Announcing`."""
+        self._orders.report("reloaded")
+
+
 def reread(given: Stewardship) -> list[tuple[IdentitySource, Identity]]:
     """Load all identities as they are now; in place of one that cannot be used that of the start.
 
@@ -206,7 +285,7 @@ def reread(given: Stewardship) -> list[tuple[IdentitySource, Identity]]:
     """
     now = given.clock.now()
     found: list[tuple[IdentitySource, Identity]] = []
-    for source, first in given.identities:
+    for source, first in given.generation.identities:
         try:
             identity = load_identity(source.pairs_now(), name=source.name, now=now)
         except CertificateError as error:

@@ -37,7 +37,10 @@ from edgeproxy.runtime.children import (
     how_it_ended,
     reap,
 )
+from edgeproxy.runtime.generation import Generation
 from edgeproxy.runtime.link import LinkEndedError, Message, link_pair
+from edgeproxy.runtime.notify import Notifier
+from edgeproxy.runtime.reloading import Read, adopt_connections, adopt_log
 from edgeproxy.runtime.serving import Post, work
 from edgeproxy.runtime.sockets import bind_all, bind_shared, close_all, name_of
 from edgeproxy.runtime.stdout import SharedStdout
@@ -63,9 +66,14 @@ class Supervisor:
         workers: int,
         announce: Callable[[str], object],
         *,
+        read: Read | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._config = config
+        self._read = read
+        self._generation = 0
+        self._is_reload_due = False
+        self._is_reloading = False
         self._announce = announce
         self._clock = clock or SystemClock()
         self._steward = Child("steward")
@@ -79,6 +87,8 @@ class Supervisor:
         self._wakeup = Wakeup()
         self._selector = selectors.DefaultSelector()
         self._started = self._clock.monotonic()
+        self._notifier = Notifier(os.environ, monotonic=self._clock.monotonic)
+        self._alive_due = self._started
 
     def run(self) -> int:
         """Serve until told to end; return the exit code.
@@ -108,9 +118,10 @@ class Supervisor:
         self._http = bind_shared(slices.redirect_addresses(config), count)
         self._metrics = bind_all(slices.metrics_addresses(config))
         held.callback(close_all, self._metrics)
-        self._sources = identity_sources(config)  # a folder may hold others when a steward follows
-        self._identities = load_certificates(config, now=self._clock.now())
-        self._front = front_context(config, self._identities, self._clock)
+        sources = identity_sources(config)  # a folder may hold others when a steward follows
+        identities = load_certificates(config, now=self._clock.now())
+        self._identities = list(zip(sources, identities, strict=True))
+        self._front = front_context(config, identities, self._clock)
         self._stdout = SharedStdout()
         held.callback(self._stdout.close)
 
@@ -133,10 +144,13 @@ class Supervisor:
             self._go_on_draining()
         else:
             self._begin_due()
+        self._stay_alive()
 
     def _patience(self) -> float | None:
         """Return until when there is nothing to do by ourselves; None: for ever."""
         moments = [] if self._deadline is None else [self._deadline]
+        if self._notifier.watchdog_seconds is not None:
+            moments.append(self._alive_due)
         if self._phase != "draining":
             moments += [each.due for each in self._places() if not each.pid]
         return max(0.0, min(moments) - self._clock.monotonic()) if moments else None
@@ -148,30 +162,87 @@ class Supervisor:
             else:
                 self._drain()
         elif number == signal.SIGHUP and self._phase != "draining":
+            self._is_reload_due = True
+            self._reload_when_due()
+
+    def _reload_when_due(self) -> None:
+        if self._is_reload_due and self._steward.is_ready:
+            self._is_reload_due = False
             self._steward.tell({"do": "reload"})
+
+    def _stay_alive(self) -> None:
+        """Feed the service manager's watchdog while a worker reports, or none could.
+
+        One that is stuck does not end the others.
+        """
+        now, every = self._clock.monotonic(), self._notifier.watchdog_seconds
+        if every is None or now < self._alive_due:
+            return
+        self._alive_due = now + every
+        serving = [each for each in self._workers if each.is_ready]
+        if not serving or any(now - each.heard < 2 * every for each in serving):
+            self._notifier.alive()
 
     def _hear(self, child: Child) -> None:
         if child.link is None:
             return
         try:
-            for message, _ in child.link.received():
-                self._heard(child, message)
+            for message, descriptor in child.link.received():
+                if message["is"] == "configuration" and descriptor is not None:
+                    self._adopt(descriptor)
+                else:
+                    self._heard(child, message)
         except LinkEndedError:
             self._selector.unregister(child.link)
             child.unlink()
 
     def _heard(self, child: Child, message: Message) -> None:
+        child.heard = self._clock.monotonic()
         if message["is"] == "ready":
-            child.is_ready = True
-            self._fruitless = 0
-            if self._phase == "starting" and all(each.is_ready for each in self._places()):
-                self._phase = "serving"
-                self._tell_state()
-                self._say_where()
+            self._is_ready(child)
+        elif message["is"] in ("reloading", "reloaded"):
+            self._tell_reloading(is_reloading=message["is"] == "reloading")
         elif message["is"] == "lost" and child is self._steward:
             worker = self._workers[message["worker"]]
             if worker.channel == message["number"]:
                 self._connect(worker)
+
+    def _is_ready(self, child: Child) -> None:
+        child.is_ready = True
+        self._fruitless = 0
+        if self._phase == "starting" and all(each.is_ready for each in self._places()):
+            self._phase = "serving"
+            self._tell_state()
+            self._say_where()
+            self._notifier.ready()
+        self._reload_when_due()
+
+    def _tell_reloading(self, *, is_reloading: bool) -> None:
+        """Tell the service manager, which must hear of the end of what it heard the beginning."""
+        if self._phase == "serving" and is_reloading != self._is_reloading:
+            if is_reloading:
+                self._notifier.reloading()
+            else:
+                self._notifier.ready()
+            self._is_reloading = is_reloading
+
+    def _adopt(self, descriptor: int) -> None:
+        """Let all that are born from now on begin with what is current, and drain by it."""
+        try:
+            current = Generation.of_descriptor(descriptor)
+            self._front.adopt(
+                slices.tls_parameters(current.config),
+                unknown_name=current.config.tls.unknown_sni,
+                no_name=current.config.tls.no_sni,
+            )
+            self._front.replace([identity for _, identity in current.identities])
+            adopt_log(self._config, current.config)
+            adopt_connections(*map(self._share_of, (self._config, current.config)))
+        except Exception:  # those to come begin with what there was, and the steward tells them
+            log.exception("the configuration that is current is not known to the main process")
+            return
+        self._generation, self._config = current.number, current.config
+        self._identities = list(current.identities)
 
     # --- beginning ------------------------------------------------------------------------------
 
@@ -217,18 +288,21 @@ class Supervisor:
 
     def _be_worker(self, index: int) -> int:
         post = Post(
-            slices.share_of_worker(self._config, len(self._workers)),
+            self._share_of(self._config),
             self._front,
             self._https[index],
             self._http[index],
             self._stdout.write,
+            self._generation,
+            self._notifier.watchdog_seconds,
         )
         return uvloop.run(work(post, self._there))
 
     def _be_steward(self) -> int:
         stewardship = Stewardship(
-            self._config,
-            list(zip(self._sources, self._identities, strict=True)),
+            Generation(self._generation, self._config, self._identities),
+            len(self._workers),
+            self._read,
             self._metrics,
             self._clock,
             self._started,
@@ -269,6 +343,8 @@ class Supervisor:
             return
         log.error("%s, process %d, %s", child.name, pid, how_it_ended(status))
         self._restarts["steward" if child is self._steward else "worker"] += 1
+        if child is self._steward:
+            self._tell_reloading(is_reloading=False)
         self._tell_state()
         if self._phase == "starting" and status >> 8 in (CONFIGURATION, UNAVAILABLE):
             self._code = status >> 8  # it has said why, and would say so again
@@ -287,6 +363,7 @@ class Supervisor:
     def _drain(self) -> None:
         self._phase = "draining"
         self._announce("draining")
+        self._notifier.stopping()
         self._close_listeners()
         self._deadline = (
             self._clock.monotonic() + self._config.limits.drain_timeout + _GRACE_SECONDS
@@ -326,6 +403,9 @@ class Supervisor:
 
     def _places(self) -> Sequence[Child]:
         return (self._steward, *self._workers)
+
+    def _share_of(self, config: Config) -> Config:
+        return slices.share_of_worker(config, len(self._workers))
 
     def _living(self) -> list[Child]:
         return [each for each in self._places() if each.pid]

@@ -10,8 +10,9 @@ import os
 import socket
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+from weakref import WeakSet
 
 from edgeproxy import __version__
 from edgeproxy.clock import Clock, SystemClock
@@ -19,10 +20,10 @@ from edgeproxy.config import compile as slices
 from edgeproxy.config.certificates import load_certificates
 from edgeproxy.config.files import identity_sources
 from edgeproxy.config.schema import Config
+from edgeproxy.control.reloading import NotReloaded, Reloaded
 from edgeproxy.edge.handler import Edge
 from edgeproxy.edge.redirect import RedirectToHttps
 from edgeproxy.edge.settings import EdgeSettings
-from edgeproxy.edge.sites import Sites
 from edgeproxy.http.application import Application
 from edgeproxy.listeners.connection import SessionFactory
 from edgeproxy.listeners.http1 import Http1Session
@@ -34,10 +35,12 @@ from edgeproxy.observe.access_log import AccessLog
 from edgeproxy.observe.counters import Counters
 from edgeproxy.observe.exposition import Exposition, Snapshot
 from edgeproxy.observe.facts import Facts
-from edgeproxy.origin.client import Origin
 from edgeproxy.runtime import stdout
 from edgeproxy.runtime.certificates import Certificates, certificates, front_context
+from edgeproxy.runtime.notify import Notifier
 from edgeproxy.runtime.operations import Operations, facts
+from edgeproxy.runtime.prepared import Locate, Prepared, Served, build, prepare, without_line
+from edgeproxy.runtime.reloading import Read, Reloading, adopt_connections, adopt_log
 from edgeproxy.runtime.sockets import Address, bind_all, close_all, name_of
 from edgeproxy.store.disk.store import DiskStore
 from edgeproxy.store.memory import MemoryStore
@@ -65,7 +68,8 @@ class PointOfPresence:
     """A running edge: `start`, then `drain` if there is time, then `aclose` in every case.
 
     `access_log_sink` takes batches of finished access-log lines, and may block. Without anything
-    `given` it is whole by itself: it binds, keeps its identities and answers operators.
+    `given` it is whole by itself: it binds, keeps its identities and answers operators; `read` then
+    reads the configuration again for a reload.
     """
 
     def __init__(
@@ -75,14 +79,17 @@ class PointOfPresence:
         clock: Clock | None = None,
         access_log_sink: Callable[[str], object] = stdout.write,
         given: Given | None = None,
+        read: Read | None = None,
     ) -> None:
         """Load certificates and trust anchors; raises `ConfigError` or `CertificateError`."""
         self._given = given
         self._config = config
         self._clock = clock or SystemClock()
         self._limits = slices.limits(config)
-        self._sink = access_log_sink
         self.counters = Counters()
+        self._access_log = AccessLog(
+            access_log_sink, slices.access_log_settings(config), counters=self.counters
+        )
         self._state_folder = slices.state_directory(config, os.environ)
         self._certificates: Certificates | None = None
         if given is None:
@@ -99,11 +106,16 @@ class PointOfPresence:
             self._front = given.front
         self._front.tell(self.counters.handshake)
         self.disk, self.store = _stores(config, self._clock)
-        self._origins = {
-            name: Origin(settings, identifier=config.pop.name, clock=self._clock)
-            for name, settings in slices.origin_settings(config).items()
-        }
-        self._sites = slices.compile_sites(config, self._origins)
+        self._served = build(config, clock=self._clock)
+        # All that still exist: one that was replaced lives as long as whoever chose it before.
+        self._origins = WeakSet(each.origin for each in self._served.origins.values())
+        self._reloading = Reloading(
+            self,
+            read,
+            self._look_at_certificates,
+            counters=self.counters,
+            notifier=Notifier({}, monotonic=self._clock.monotonic),
+        )
         self._turns = Turns(self._clock.monotonic)
         self._sockets: list[socket.socket] = []
         self._listeners: list[TcpListener] = []
@@ -136,13 +148,12 @@ class PointOfPresence:
             self._stack.push_async_callback(self.disk.aclose)
             await self.disk.start()
         self._stack.push_async_callback(self.store.aclose)
-        for origin in self._origins.values():
-            self._stack.push_async_callback(origin.aclose)
+        self._stack.push_async_callback(self._close_origins)
         self.edge = self._make_edge()
         self._stack.push_async_callback(self.edge.aclose)
         await self._listen(https, self._sessions(self.edge), self._front)
         if http:
-            redirect = redirect_application(self._sites, self.https_addresses[0][1])
+            redirect = RedirectToHttps(self._has_site, self.https_addresses[0][1])
             await self._listen(http, self._sessions(redirect), None)
         self._phase = "serving"
 
@@ -168,14 +179,72 @@ class PointOfPresence:
             certificates=own,
             status=self._status,
             is_serving=lambda: self._phase == "serving",
+            reload=self.reload,
         )
         self._stack.push_async_callback(operations.aclose)
         await operations.start(metrics, self._state_folder, self._config.pop.name)
 
-    async def reload_certificates(self) -> None:
-        """Look at all certificate files now, where they are this PoP's own."""
+    async def _look_at_certificates(self) -> None:
         if self._certificates is not None:
             await self._certificates.reload()
+
+    async def reload(self) -> Reloaded | NotReloaded:
+        """Look at all certificate files and read the configuration again, if there is one."""
+        if self._phase == "draining":
+            return NotReloaded((without_line((), "the edge is about to end"),))
+        return await self._reloading.reload()
+
+    async def prepare(self, config: Config, locate: Locate = without_line) -> Prepared:
+        """Build everything of another configuration that can fail; changes nothing.
+
+        Raises:
+            ConfigError: it cannot be used here and now.
+        """
+        before = self._served
+        prepared = await asyncio.to_thread(prepare, config, before, locate, clock=self._clock)
+        if self._certificates is None:
+            return prepared
+        certificates = await self._certificates.prepare_of(config, locate)
+        return replace(prepared, certificates=certificates)
+
+    def apply(self, prepared: Prepared) -> None:
+        """Let everything that begins from now on follow what was prepared; cannot fail."""
+        before, self._served = self._served, prepared.served
+        config = self._config = prepared.served.config
+        self._limits = slices.limits(config)
+        self._front.adopt(
+            slices.tls_parameters(config),
+            unknown_name=config.tls.unknown_sni,
+            no_name=config.tls.no_sni,
+        )
+        if self._certificates is not None and prepared.certificates is not None:
+            self._certificates.adopt(prepared.certificates)
+        if self._listeners:  # else there is no edge yet, and it will be made of this
+            self.edge.adopt(prepared.served.sites, self._log_of_access())
+        self._access_log.adopt(slices.access_log_settings(config))
+        self.store.resize(config.cache.memory.size, config.cache.memory.max_object)
+        for listener in self._listeners:
+            listener.adopt(self._limits)
+        self._adopt_origins(before)
+        adopt_log(before.config, config)
+        adopt_connections(before.config, config)
+
+    def _adopt_origins(self, before: Served) -> None:
+        now = {each.origin for each in self._served.origins.values()}
+        self._origins.update(now)
+        for each in before.origins.values():
+            if each.origin not in now:
+                each.origin.retire()
+
+    async def _close_origins(self) -> None:
+        for origin in list(self._origins):
+            await origin.aclose()
+
+    def _has_site(self, host: str) -> bool:
+        return self._served.sites.resolve(host) is not None
+
+    def _log_of_access(self) -> AccessLog | None:
+        return self._access_log if self._config.log.access.enabled else None
 
     async def drain(self, hurry: asyncio.Event | None = None) -> bool:
         """Accept nothing new and let what is in flight finish.
@@ -207,27 +276,23 @@ class PointOfPresence:
 
     def _make_edge(self) -> Edge:
         config = self._config
-        access_log = None
-        if config.log.access.enabled:
-            access_log = AccessLog(
-                self._sink, slices.access_log_settings(config), counters=self.counters
-            )
-            self._stack.push_async_callback(access_log.aclose)
+        self._stack.push_async_callback(self._access_log.aclose)
         return Edge(
-            self._sites,
+            self._served.sites,
             self.store,
             pop=config.pop.name,
             clock=self._clock,
             counters=self.counters,
-            access_log=access_log,
+            access_log=self._log_of_access(),
             settings=EdgeSettings(),
             on_forget=None if self._given is None else self._given.on_forget,
         )
 
     def _sessions(self, application: Application) -> SessionFactory:
-        clock, limits = self._clock, self._limits
+        clock = self._clock
 
         def begin(channel: Channel, protocol: str) -> Session:
+            limits = self._limits
             if protocol == "h2":
                 return Http2Session(channel, application, clock=clock, limits=limits)
             return Http1Session(channel, application, clock, limits)
@@ -286,8 +351,3 @@ def _stores(config: Config, clock: Clock) -> tuple[DiskStore | None, MemoryStore
         return None, MemoryStore(memory.size, memory.max_object)
     disk = DiskStore(settings.folder, settings.bytes_max, clock=clock, fsync=settings.fsync)
     return disk, TieredStore(memory.size, memory.max_object, disk)
-
-
-def redirect_application(sites: Sites, https_port: int) -> RedirectToHttps:
-    """Return what answers plain HTTP for these sites."""
-    return RedirectToHttps(lambda host: sites.resolve(host) is not None, https_port)

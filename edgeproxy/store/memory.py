@@ -57,6 +57,15 @@ class _Recency(LRUCache[bytes, _Variants]):
         super().__delitem__(key)
         self.objects -= len(self.index.pop(key).responses)
 
+    def resize(self, bytes_max: int) -> None:
+        """Keep so much from now on, making room at once.
+
+        cachetools has no such thing; it keeps its bound where nobody looks for it.
+        """
+        vars(self)["_Cache__maxsize"] = bytes_max
+        while self.currsize > bytes_max:
+            self.popitem()
+
     def popitem(self) -> tuple[bytes, _Variants]:
         """Make room."""
         item = super().popitem()
@@ -72,6 +81,15 @@ class MemoryStore:
         self._index = self._recency.index
         self._bytes_max = bytes_max
         self.object_bytes_max = min(object_bytes_max, bytes_max)
+
+    def resize(self, bytes_max: int, object_bytes_max: int) -> None:
+        """Change the bounds; what is beyond the first goes now, the least recently used first.
+
+        Larger objects than the second that are kept already stay.
+        """
+        self._bytes_max = bytes_max
+        self.object_bytes_max = min(object_bytes_max, bytes_max)
+        self._recency.resize(bytes_max)
 
     @property
     def bytes(self) -> int:

@@ -35,7 +35,9 @@ from edgeproxy.tls.hooks import (
     on_protocols,
     on_server_name,
     on_status_request,
+    set_groups,
     set_session_id_context,
+    set_ticket_lifetime,
 )
 from edgeproxy.tls.identity import Identity
 from edgeproxy.tls.parameters import (
@@ -105,6 +107,33 @@ class FrontContext:
             CertificateError: OpenSSL refuses one; nothing has changed then.
         """
         self._chosen = _Choice(self._contexts(identities, self._chosen), withheld)
+
+    def adopt(
+        self,
+        parameters: TlsParameters,
+        *,
+        unknown_name: UnknownName,
+        no_name: UnknownName | None,
+    ) -> None:
+        """Begin new connections by another policy; those that have begun keep theirs.
+
+        Keys of tickets stay. Whether there are tickets at all is settled for the life of the
+        context: OpenSSL's bindings can set that option and not take it back. A connection copies
+        groups from the front context, so contexts of identities need not be made again.
+
+        Raises:
+            ValueError: tickets would have to come or go.
+            CertificateError: OpenSSL knows one of the groups not; nothing has changed then.
+        """
+        if bool(parameters.ticket_lifetime_seconds) != bool(
+            self._parameters.ticket_lifetime_seconds
+        ):
+            raise ValueError("tickets cannot come or go")
+        set_groups(self._front, parameters.groups)
+        set_ticket_lifetime(self._front, parameters.ticket_lifetime_seconds or 1)
+        self._parameters = parameters
+        self._rejects_unknown = unknown_name == "reject"
+        self._rejects_nameless = (no_name or unknown_name) == "reject"
 
     def new_connection(self) -> SSL.Connection:
         """Return the server's end of a connection over memory BIOs, in accept state."""

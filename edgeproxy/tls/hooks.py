@@ -67,6 +67,12 @@ def set_session_id_context(context: SSL.Context, value: bytes) -> None:
     _lib.SSL_CTX_set_session_id_context(raw._context, value, len(value))  # noqa: SLF001 - see above
 
 
+def set_ticket_lifetime(context: SSL.Context, seconds: int) -> None:
+    """Seal tickets for so long, from the next handshake on; pyOpenSSL's own is refused in use."""
+    raw: Any = context
+    _lib.SSL_CTX_set_timeout(raw._context, seconds)  # noqa: SLF001 - see above
+
+
 def certificate_address(connection: SSL.Connection) -> int:
     """Return where the certificate lies that the connection has chosen, for comparing only."""
     raw: Any = connection

@@ -149,3 +149,14 @@ async def test_restarts_find_the_name_free(tmp_path):
     for _ in range(2):
         async with running_pop(tmp_path, rules=ENTRY):
             assert (await curl_json(tmp_path / "state" / "fra1.sock", "/v1/status"))[0] == 200
+
+
+async def test_a_look_for_certificates_that_fails_ends_nothing(pop, monkeypatch, caplog):
+    async def broken() -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(pop.worker._certificates, "reload", broken)
+    for _ in range(2):
+        await pop.worker.reload()
+    assert (await pop.curl("/a", "--http2")).status == 200
+    assert "looking for new certificates failed" in caplog.text

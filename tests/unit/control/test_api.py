@@ -5,8 +5,12 @@ import pytest
 
 from edgeproxy.control.api import control_server
 from edgeproxy.control.certificates import NotReverted, Reverted
+from edgeproxy.control.reloading import NotReloaded, Reloaded, document_of
 from edgeproxy.control.socket_file import claim
+from edgeproxy.errors import Problem
 from tests.support.operators import curl, curl_json
+
+PROBLEM = Problem("edge.toml", 3, "listen", "wrong")
 
 
 class Certificates:
@@ -45,7 +49,12 @@ async def socket(tmp_path, certificates):
         return {"pop": "fra1", "pid": os.getpid()}
 
     control = claim(tmp_path, "fra1")
-    server = control_server(certificates, status)
+    outcomes = iter([Reloaded(("host",), ()), NotReloaded((PROBLEM,))])
+
+    async def reload():
+        return next(outcomes)
+
+    server = control_server(certificates, status, reload)
     await server.start([control.sock])
     yield control.path
     await server.aclose()
@@ -64,6 +73,16 @@ async def test_certificates_are_described(socket):
 async def test_a_reload_answers_with_what_is_live_then(socket):
     status, document = await curl_json(socket, "/v1/certificates/reload", "-X", "POST")
     assert (status, document["identities"][0]["loads"]) == (200, 1)
+
+
+async def test_a_configuration_is_live_or_its_problems_are_told(socket):
+    assert await curl_json(socket, "/v1/reload", "-X", "POST") == (
+        200,
+        {"result": "reloaded", "changed": ["host"], "warnings": []},
+    )
+    status, document = await curl_json(socket, "/v1/reload", "-X", "POST")
+    assert (status, document["result"]) == (422, "refused")
+    assert document["problems"] == [document_of(PROBLEM)]
 
 
 async def test_changes_are_made_one_after_another(socket, certificates):

@@ -1,7 +1,8 @@
 """What memory lacks comes back from the tier below, and is answered like any other hit."""
 
+from edgeproxy.edge.sites import Site, Sites
 from edgeproxy.store.tiered import TieredStore
-from tests.support.edge import make_pop, rule
+from tests.support.edge import HOST, make_pop, rule
 from tests.support.lower import DictLower
 
 LARGE = 1 << 20
@@ -51,3 +52,14 @@ async def test_nothing_is_read_for_what_is_never_stored() -> None:
     pop.origin.on("GET", "/a").reply(200, body=b"x")
     await pop.get("/a")
     assert not lower.loads
+
+
+async def test_other_rules_decide_on_what_is_stored_from_the_next_request_on() -> None:
+    pop = make_pop(rule())
+    pop.origin.on("GET", "/a").reply(200, body=b"x", cache_control="max-age=60")
+    await pop.get("/a")
+    assert pop.edge.hit(pop.request("/a"), pop.clock.now()) is not None
+    passing = Site(name=HOST, hosts=(HOST,), origin=pop.origin, rules=(rule("pass"),))
+    pop.edge.adopt(Sites([passing]), None)
+    assert (await pop.get("/a")).outcome == "bypass"
+    assert pop.origin.requests == 2

@@ -113,3 +113,19 @@ def test_keys_of_several_targets() -> None:
     found = routes()
     keys = found.keys([b"/a", b"/e/x?1", b"/e/x?2", b"not a target"])
     assert keys == {found.route(b"/a").key, found.route(b"/e/x").key}
+
+
+def test_other_sites_decide_at_once_also_on_connections_that_remember() -> None:
+    made, connection = lookup(), ConnectionInfo("192.0.2.1")
+    before = made.site_routes(request(b"a.example", connection))
+    assert isinstance(before, SiteRoutes)
+    assert before.route(b"/e/x") is not None
+    origin = ScriptedUpstream(ManualClock())
+    made.adopt(Sites([Site(name="a.example", hosts=("a.example",), origin=origin)]))
+    assert before.routes == {}
+    assert before.route(b"/e/x") is None
+    after = made.site_routes(request(b"a.example", connection))
+    assert isinstance(after, SiteRoutes)
+    assert after.site.origin is origin
+    assert made.site_routes(request(b"b.example", connection)) == Refusal(421, "unknown-host")
+    assert connection.sites[b"a.example"] is after

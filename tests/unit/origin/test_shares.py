@@ -61,3 +61,13 @@ async def test_who_is_the_same_client(one: str, other: str, is_same: bool):
     shares = Shares(4)
     assert len(await all_of(shares, one)) == 3
     assert (await all_of(shares, other) == []) is is_same
+
+
+async def test_the_last_one_to_leave_is_noticed():
+    left = []
+    shares = Shares(4, on_idle=lambda: left.append(1))
+    first, second = await shares.take("a"), await shares.take("b")
+    first.release()
+    assert (left, shares.is_idle) == ([], False)
+    second.release()
+    assert (left, shares.is_idle) == ([1], True)

@@ -36,6 +36,7 @@ async def operations():
         certificates=NoCertificates(),
         status=status,
         is_serving=lambda: True,
+        reload=pytest.fail,
     )
     yield made
     await made.aclose()

@@ -46,7 +46,7 @@ async def test_workers_are_told_and_asked_and_remembered(tmp_path):
     )
     fronts = [FrontContext([first], clock=SystemClock()) for _ in range(2)]
     workers = [Worker(front) for front in fronts]
-    roster = Roster(lambda *what: lost.append(what))
+    roster = Roster(lambda *what: lost.append(what), lambda *_what: None)
     workers[0].correspondent.tell_invalid([b"early"])  # nobody is there yet
     workers[1].join(roster, 1, pid=11, number=1)
     await until(lambda: 1 in roster.here)

@@ -203,6 +203,6 @@ async def test_one_of_several_serves_on_what_it_is_given(place, origin):
 async def test_certificates_are_looked_at_where_they_are_its_own(place):
     pop = PointOfPresence(config_of(place))
     await pop.start()
-    await pop.reload_certificates()
+    await pop.reload()
     assert pop.counters.certificate_loads == {("localhost", "loaded"): 1}
     await pop.aclose()

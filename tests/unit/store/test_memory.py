@@ -209,3 +209,20 @@ def test_a_response_that_got_a_coding_meanwhile_is_still_the_one_to_replace_or_d
     store.attach(other, b"br", made)
     assert store.drop(other)
     assert store.objects == 0
+
+
+def test_a_smaller_store_lets_the_least_recently_used_go_and_a_larger_one_takes_more() -> None:
+    weight = stored().weight
+    store = MemoryStore(4 * weight, weight)
+    for key in (b"a", b"b", b"c", b"d"):
+        store.put(stored(key))
+    store.candidates(b"a", NOW + 2)
+    store.resize(2 * weight, weight)
+    assert (store.objects, store.bytes, store.bytes_max) == (2, 2 * weight, 2 * weight)
+    assert store.candidates(b"a", NOW + 2)
+    assert store.candidates(b"d", NOW + 2)
+    store.put(stored(b"e"))
+    assert store.bytes == 2 * weight
+    store.resize(3 * weight, weight - 1)
+    assert not store.put(stored(b"f"))
+    assert (store.objects, store.object_bytes_max) == (2, weight - 1)

@@ -94,6 +94,14 @@ def refused(front, name):
         connected(front.new_connection(), name=name)
 
 
+def test_other_policies_hold_for_the_next_client(identity):
+    front = FrontContext([identity("a.test")])
+    assert shown(front, "c.test") == "a.test"
+    front.adopt(TlsParameters(), unknown_name="reject", no_name="default")
+    refused(front, "c.test")
+    assert shown(front, None) == "a.test"
+
+
 def test_a_withheld_name_is_refused_and_nobody_stands_in(identity):
     front = FrontContext([identity("a.test"), identity("*.b.test")], withheld=["x.b.test"])
     assert shown(front, "a.test") == "a.test"

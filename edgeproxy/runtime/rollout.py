@@ -1,0 +1,131 @@
+"""Brings another configuration to all workers, or to none: the steward's side, in two phases.
+
+Every worker that is here builds it beside what it runs and says so, or what is wrong. Only when all
+have said yes are they told to take it. Who ends meanwhile counts as a yes: its successor begins
+with what is current, and one that began with an earlier one catches up. Messages to a worker:
+
+    {"say": "prepare", "generation": N, "config": ...}   build it and answer `prepared`
+    {"say": "commit", "generation": N}                    take it
+    {"say": "abort", "generation": N}                     let go of it
+
+and from it `running`, when a channel begins, and `prepared`, with the problems that it found.
+
+Invariant: no worker is told to take what another one has refused.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from edgeproxy.config.schema import Config
+from edgeproxy.errors import ConfigError, Problem
+from edgeproxy.runtime.channel import Message
+from edgeproxy.runtime.generation import pack_config
+from edgeproxy.runtime.roster import Colleague
+
+log = logging.getLogger(__name__)
+
+PREPARE_SECONDS: Final = 10.0
+"""Ours: building takes a fraction of a second; who takes longer hangs, and nothing changes then."""
+
+
+class Rollout:
+    """`here` are the workers by index; `config` is what each is to run now, its share of all."""
+
+    def __init__(
+        self, here: Callable[[], Mapping[int, Colleague]], number: int, config: Config
+    ) -> None:
+        self._here = here
+        self.number = number
+        self._config = config
+        self._offered: tuple[int, Config] | None = None
+        self._tried = number
+
+    @property
+    def next_number(self) -> int:
+        """The generation that `commit` would make the current one."""
+        return self._tried
+
+    async def prepare(self, config: Config) -> None:
+        """Have all build it; if this fails, or is cancelled, nothing has changed.
+
+        Raises:
+            ConfigError: a worker cannot use it.
+            TimeoutError: a worker does not answer.
+        """
+        self._tried += 1
+        self._offered = (self._tried, config)
+        try:
+            await self._ask(self._tried, config)
+        except BaseException:
+            self._abort()
+            raise
+
+    async def _ask(self, number: int, config: Config) -> None:
+        asked = dict(self._here())
+        message = _offer(number, config)
+        for worker in asked.values():
+            worker.problems = ()
+            worker.voted.clear()
+            worker.tell(message)
+        try:
+            async with asyncio.timeout(PREPARE_SECONDS):
+                for worker in asked.values():
+                    await worker.voted.wait()
+        except TimeoutError:
+            silent = [str(index) for index, each in asked.items() if not each.voted.is_set()]
+            said = f"worker {', '.join(silent)} did not answer within {PREPARE_SECONDS:g} s"
+            raise TimeoutError(said) from None
+        if problems := dict.fromkeys(p for each in asked.values() for p in each.problems):
+            raise ConfigError(list(problems))
+
+    def commit(self) -> None:
+        """Have all take what they have built."""
+        if self._offered is None:
+            raise RuntimeError("nothing was prepared")
+        (self.number, self._config), self._offered = self._offered, None
+        for worker in self._here().values():
+            if worker.prepared == self.number:
+                self._have_it_taken(worker)
+            else:
+                self._catch_up(worker)
+
+    def _abort(self) -> None:
+        (number, _), self._offered = self._offered or (0, None), None
+        for worker in self._here().values():
+            worker.tell({"say": "abort", "generation": number})
+            self._catch_up(worker)
+
+    def _have_it_taken(self, worker: Colleague) -> None:
+        worker.tell({"say": "commit", "generation": self.number})
+        worker.running = self.number
+
+    def _catch_up(self, worker: Colleague) -> None:
+        if worker.running not in (None, self.number):
+            worker.tell(_offer(self.number, self._config))
+
+    def heard(self, index: int, worker: Colleague, message: Message) -> None:
+        """Take what a worker says of configurations."""
+        number = message["generation"]
+        match message["say"]:
+            case "running":
+                worker.running = number
+                self._catch_up(worker)
+            case "prepared":
+                problems = tuple(Problem(**each) for each in message["problems"])
+                worker.prepared = None if problems else number
+                if self._offered is not None and number == self._offered[0]:
+                    worker.problems = problems
+                    worker.voted.set()
+                elif number == self.number and problems:
+                    said = "; ".join(map(str, problems))
+                    log.error("worker %d cannot use what the others do: %s", index, said)
+                elif number == self.number:
+                    self._have_it_taken(worker)
+            case word:
+                raise ValueError(f"worker {index} says {word!r}")
+
+
+def _offer(number: int, config: Config) -> Message:
+    return {"say": "prepare", "generation": number, "config": pack_config(config)}

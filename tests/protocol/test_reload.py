@@ -1,0 +1,127 @@
+"""A reload as operators ask for it: by signal, by command, heard by a service manager."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.protocol.test_workers import two_workers
+from tests.support.h1_client import h1_client
+from tests.support.h2_client import h2_client
+from tests.support.pop import ENTRY, make_place, scripted_origin
+from tests.support.served import run, served
+
+PASS = ENTRY.replace('policy = "entry"', 'policy = "pass"')
+
+
+@pytest.fixture
+def manager(tmp_path, monkeypatch):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(tmp_path / "notify"))
+        sock.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "200000")
+        monkeypatch.delenv("WATCHDOG_PID", raising=False)
+        yield sock
+
+
+async def heard(manager, *wanted: bytes) -> None:
+    """Wait until these beginnings were heard, in that order."""
+    left = list(wanted)
+    async with asyncio.timeout(60):
+        while left:
+            said = await asyncio.get_running_loop().sock_recv(manager, 1000)
+            if said.startswith(left[0]):
+                del left[0]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_signal_command_and_manager(tmp_path, manager, workers):
+    place = make_place(tmp_path)
+    path = tmp_path / "edge.toml"
+    async with scripted_origin(place.ca) as origin:
+        origin.on("GET", "/a").reply(200, b"hello")
+        text = place.text(origin.url, rules=ENTRY, listen=f"workers = {workers}")
+        text = text.replace('level = "warning"', 'level = "info"')
+        path.write_text(text)
+        async with served(path) as edge, h2_client(edge.port, place.ca.path) as client:
+            await heard(manager, b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1")
+            await client.get("/a")
+            path.write_text(text.replace(ENTRY, PASS))
+            os.kill(edge._process.pid, signal.SIGHUP)
+            await edge.says("configuration reloaded, changed: host")
+            await heard(manager, b"RELOADING=1\nMONOTONIC_USEC=", b"READY=1")
+            assert "fwd=bypass" in (await client.get("/a"))["cache-status"]
+
+            path.write_text(text)
+            code, out, _ = await run("reload", "-c", path, "--json")
+            assert (code, json.loads(out)["changed"]) == (0, ["host"])
+            assert (await client.get("/a"))["cache-status"].startswith("fra1; hit")
+
+            line = text[: text.index("https =")].count("\n") + 1
+            path.write_text(text.replace("127.0.0.1:0", "127.0.0.1:1"))
+            code, out, _ = await run("reload", "-c", path, "--json")
+            [problem] = json.loads(out)["problems"]
+            assert (code, problem["path"], problem["line"]) == (78, "listen.https", line)
+            code, _, said = await run("reload", "-c", path)
+            assert code == 78
+            assert f"error: {path}:{line}: listen.https: cannot change" in said
+            await edge.says(f"nothing has changed: {path}:{line}: ")
+            assert (await client.get("/a"))["cache-status"].startswith("fra1; hit")
+
+            edge.terminate()
+            await heard(manager, b"STOPPING=1\nSTATUS=draining")
+            assert await edge.ended() == 0
+
+
+async def reload(stage, text: str) -> tuple[int, dict]:
+    path = stage.place.folder / "edge.toml"
+    path.write_text(text)
+    code, out, _ = await run("reload", "-c", path, "--json")
+    return code, json.loads(out)
+
+
+async def all_say(stage, clients, part: str) -> None:
+    for client in clients:
+        assert part in (await client.get("/a"))["cache-status"]
+
+
+async def test_all_workers_take_it_and_whoever_follows_one_begins_with_it(tmp_path):
+    async with two_workers(tmp_path) as stage, AsyncExitStack() as stack:
+        clients = [await stage.client_of(stack, worker) for worker in (0, 1)]
+        text = (tmp_path / "edge.toml").read_text()
+        leaf = stage.place.ca.issue("other.example")
+        pair = f'cert = {{ chain = "{leaf.chain_path}", key = "{leaf.key_path}" }}'
+        other = f'[[host]]\nname = "other.example"\norigin = "assets"\n{pair}\n{PASS}[log]'
+        passing = text.replace(ENTRY, PASS).replace("[log]", other, 1)
+        assert (await reload(stage, passing))[1]["changed"] == ["host"]
+        await all_say(stage, clients, "fwd=bypass")
+        assert (await stage.metrics())['edge_reloads_total{result="reloaded"}'] == 1
+
+        (tmp_path / "edge.toml").write_text("nothing that anybody could read")
+        pid = await stage.reborn("worker 0", stage.pids["worker 0"])
+        await stage.until(lambda said: pid in [each["pid"] for each in said["workers"]])
+        await stage.reborn("steward", stage.pids["steward"])
+        await stage.until(lambda said: len(said["workers"]) == 2)
+        pid = await stage.reborn("worker 1", stage.pids["worker 1"])
+        await stage.until(lambda said: pid in [each["pid"] for each in said["workers"]])
+        clients = [await stage.client_of(stack, worker) for worker in (0, 1)]
+        await all_say(stage, clients, "fwd=bypass")
+        for _ in range(6):
+            async with h1_client(stage.edge.port, stage.place.ca.path, name="other.example") as one:
+                assert (await one.get("/a")).status == 200
+
+        moved = passing.replace("workers = 2", "workers = 3")
+        code, document = await reload(stage, moved)
+        assert (code, document["problems"][0]["path"]) == (78, "listen.workers")
+        assert (await reload(stage, text))[1]["changed"] == ["host"]
+        clients = [await stage.client_of(stack, worker) for worker in (0, 1)]
+        for client in clients:
+            await client.get("/a")
+        await all_say(stage, clients, "fra1; hit")
+        stage.edge.terminate()
+        assert await stage.edge.ended() == 0
