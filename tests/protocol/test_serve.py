@@ -1,8 +1,11 @@
 """`edgeproxy serve` and `check` as programs: what stops a start, and how an orderly end looks."""
 
 import asyncio
+import contextlib
 import hashlib
+import os
 import re
+import signal
 import socket
 
 import pytest
@@ -163,7 +166,12 @@ async def test_operators_reach_it_also_after_it_was_killed_and_started_again(pla
             pids.add((await curl_json(control, "/v1/status"))[1]["pid"])
             async with served(path) as second:  # it serves, but cannot be asked
                 assert "another PoP named 'fra1' is running" in second.said
-            assert (await curl_json(control, "/v1/status"))[1]["pid"] in pids
+            status = (await curl_json(control, "/v1/status"))[1]
+            assert status["pid"] in pids
+            os.kill(status["steward"]["pid"], signal.SIGSTOP)  # or it tidies up behind main
+            edge.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(status["steward"]["pid"], signal.SIGKILL)
         assert control.exists()  # killed, it could not tidy up
     assert len(pids) == 2
     async with served(path) as edge:
