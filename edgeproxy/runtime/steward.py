@@ -153,6 +153,7 @@ class Steward:
                 raise ValueError(f"the steward is told {word!r}")
 
     def _begin_reload(self) -> None:
+        log.info("told to reload")
         if len(self._reloads) > 1:
             return  # one waits for its turn, and will read what there is by then
         task = asyncio.get_running_loop().create_task(self.reload())

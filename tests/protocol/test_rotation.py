@@ -98,7 +98,7 @@ async def test_what_cannot_be_used_changes_nothing_and_is_said_once(
         await edge.process.says(KEPT)
         await serves(edge, first)
         edge.process.hang_up()
-        await edge.process.says("told to look for new certificates")
+        await edge.process.says("told to reload")
         assert (await edge.command("/v1/certificates/reload"))[0] == 200
         assert await edge.loads() == {"loaded": 1, "failed": 1}
         told = (await edge.certificates())["a.test"]
