@@ -166,8 +166,8 @@ class Supervisor:
             self._reload_when_due()
 
     def _reload_when_due(self) -> None:
+        """Have the steward reload; due until it has begun, so that a successor is told again."""
         if self._is_reload_due and self._steward.is_ready:
-            self._is_reload_due = False
             self._steward.tell({"do": "reload"})
 
     def _stay_alive(self) -> None:
@@ -215,10 +215,12 @@ class Supervisor:
             self._tell_state()
             self._say_where()
             self._notifier.ready()
-        self._reload_when_due()
+        if child is self._steward:
+            self._reload_when_due()
 
     def _tell_reloading(self, *, is_reloading: bool) -> None:
         """Tell the service manager, which must hear of the end of what it heard the beginning."""
+        self._is_reload_due = self._is_reload_due and not is_reloading
         if self._phase == "serving" and is_reloading != self._is_reloading:
             if is_reloading:
                 self._notifier.reloading()

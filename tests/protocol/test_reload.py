@@ -19,14 +19,19 @@ PASS = ENTRY.replace('policy = "entry"', 'policy = "pass"')
 
 
 @pytest.fixture
-def manager(tmp_path, monkeypatch):
+async def manager(tmp_path, monkeypatch):
+    """Return a queue of what a service manager hears, which always listens."""
+    said: asyncio.Queue = asyncio.Queue()
+    loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(tmp_path / "notify"))
         sock.setblocking(False)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         monkeypatch.setenv("WATCHDOG_USEC", "200000")
         monkeypatch.delenv("WATCHDOG_PID", raising=False)
-        yield sock
+        loop.add_reader(sock, lambda: said.put_nowait(sock.recv(1000)))
+        yield said
+        loop.remove_reader(sock)
 
 
 async def heard(manager, *wanted: bytes) -> None:
@@ -34,8 +39,7 @@ async def heard(manager, *wanted: bytes) -> None:
     left = list(wanted)
     async with asyncio.timeout(60):
         while left:
-            said = await asyncio.get_running_loop().sock_recv(manager, 1000)
-            if said.startswith(left[0]):
+            if (await manager.get()).startswith(left[0]):
                 del left[0]
 
 
@@ -125,3 +129,33 @@ async def test_all_workers_take_it_and_whoever_follows_one_begins_with_it(tmp_pa
         await all_say(stage, clients, "fra1; hit")
         stage.edge.terminate()
         assert await stage.edge.ended() == 0
+
+
+async def test_a_signal_that_a_steward_did_not_live_to_obey_is_for_its_successor(tmp_path):
+    async with two_workers(tmp_path) as stage, AsyncExitStack() as stack:
+        clients = [await stage.client_of(stack, worker) for worker in (0, 1)]
+        path = tmp_path / "edge.toml"
+        path.write_text(path.read_text().replace(ENTRY, PASS))
+        os.kill(stage.pids["steward"], signal.SIGSTOP)
+        stage.edge.hang_up()
+        await stage.reborn("steward", stage.pids["steward"])
+        await stage.edge.says("configuration reloaded, changed: host")
+        await stage.until(lambda said: len(said["workers"]) == 2)
+        await all_say(stage, clients, "fwd=bypass")
+
+
+async def test_a_worker_that_hangs_keeps_all_others_from_changing(tmp_path):
+    async with two_workers(tmp_path) as stage, AsyncExitStack() as stack:
+        client = await stage.client_of(stack, 0)
+        path = tmp_path / "edge.toml"
+        text = path.read_text()
+        os.kill(stage.pids["worker 1"], signal.SIGSTOP)
+        path.write_text(text.replace(ENTRY, PASS))
+        code, out, _ = await run("reload", "-c", path, "--json")
+        assert code == 78
+        assert "worker 1 did not answer within 10 s" in json.loads(out)["problems"][0]["message"]
+        await client.get("/a")
+        await all_say(stage, [client], "fra1; hit")
+        os.kill(stage.pids["worker 1"], signal.SIGCONT)
+        assert (await reload(stage, text.replace(ENTRY, PASS)))[1]["changed"] == ["host"]
+        await all_say(stage, [client], "fwd=bypass")

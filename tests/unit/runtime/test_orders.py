@@ -36,6 +36,21 @@ async def test_orders_are_obeyed_and_others_passed_on(caplog):
     child.close()
 
 
+async def test_a_loop_that_turns_says_so_again_and_again():
+    main, child = link_pair()
+    orders = Orders(child, print)
+    orders.report_alive(0.0)
+    said: list[dict] = []
+    async with asyncio.timeout(10):
+        while len(said) < 3:
+            said += [message for message, _ in main.received()]
+            await asyncio.sleep(0)
+    assert said[:3] == [{"is": "alive"}] * 3
+    orders.close()
+    main.close()
+    child.close()
+
+
 async def test_without_a_main_process_everything_ends():
     main, child = link_pair()
     orders = Orders(child, print)
