@@ -124,7 +124,12 @@ def test_the_edge_is_measured_with_a_configuration_that_loads(tmp_path: Path):
     ca = make_ca(tmp_path)
     leaf = issue_leaf(ca, tmp_path)
     text = EDGE.format(
-        port=8443, origin_port=9443, ca=ca.path, chain=leaf.chain_path, key=leaf.key_path
+        workers=1,
+        port=8443,
+        origin_port=9443,
+        ca=ca.path,
+        chain=leaf.chain_path,
+        key=leaf.key_path,
     )
     config = load_text(text, base=tmp_path)
     assert [rule.policy for rule in config.host[0].rule] == ["entry", "versioned"]
