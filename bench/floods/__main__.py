@@ -8,6 +8,7 @@ flood the same client is measured without one.
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from bench.compare.load import family, resident_bytes
+from bench.compare.load import resident_bytes
 from bench.compare.results import commit
 from bench.compare.servers import (
     Setting,
@@ -146,9 +147,12 @@ class Peak:
         self._thread.join()
 
 
-def busiest(root: int) -> int:
-    """Return the process of a family that has run most: the one that has served."""
-    return max(family(root), key=lambda pid: scheduled(pid)[0])
+def serving(folder: Path) -> int:
+    """Return the process that serves, as the edge's log names it."""
+    log = (folder / "edge-1.log").read_text(encoding="utf-8")
+    found = re.search(r"worker 0 is process (\d+)", log)
+    assert found is not None, log
+    return int(found[1])
 
 
 def scheduled(pid: int) -> tuple[float, float]:
@@ -224,7 +228,7 @@ def run(options: argparse.Namespace) -> list[Outcome]:
         with origin(setting, core=options.attacker_core), edge(setting) as worker:
             for size in (1024, 1_048_576):
                 warm(worker, size)
-            pid = busiest(worker.pid)
+            pid = serving(folder)
             if os.geteuid() == 0:  # the worker is measured, not what else the machine does
                 os.setpriority(os.PRIO_PROCESS, pid, -15)
             print(_HEAD, file=sys.stderr)
