@@ -1,1 +1,1 @@
-"""What a stored object costs in resident memory, and where churn ends (`python -m bench.memory`)."""
+"""What stored objects cost in resident memory, and where churn ends."""

@@ -12,12 +12,11 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.compare.results import commit, machine
 from bench.memory.churn import Churn, churn
 from bench.memory.origin import octets
-from bench.memory.worker import MIB, Worker, ask, resident, worker
+from bench.memory.worker import MIB, Resident, Worker, ask, resident, worker
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 BAR_BYTES = 1536.0
@@ -88,7 +87,7 @@ def fill(edge: Worker, place: str, objects: int) -> Overhead:
     )
 
 
-def _settled(edge: Worker) -> Any:
+def _settled(edge: Worker) -> Resident:
     time.sleep(_SETTLE_SECONDS)
     return resident(edge.pid)
 

@@ -1,4 +1,4 @@
-"""The process that is measured: an edge of one worker, its origin, and what the kernel says of it."""
+"""The process that is measured: an edge of one worker, beside its origin."""
 
 import re
 import shutil
