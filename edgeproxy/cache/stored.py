@@ -1,8 +1,9 @@
 """A stored response: what is kept, and what the hot path needs of it, computed once.
 
 Values only; where it is kept is `store`'s matter. Nothing changes after construction but `memo`,
-which belongs to `edge/deliver`. Computed per delivery and never stored: CORS, HSTS, Alt-Svc, Age,
-Cache-Status. RFC 9111 section 3, RFC 9110 sections 8.8.2 and 8.8.3.
+which belongs to `edge/view`, and of which the store bounds how many there are. Computed per
+delivery and never stored: CORS, HSTS, Alt-Svc, Age, Cache-Status. RFC 9111 section 3, RFC 9110
+sections 8.8.2 and 8.8.3.
 """
 
 from base64 import urlsafe_b64encode
