@@ -34,8 +34,8 @@ FORGOTTEN_SECONDS: Final = 1.0
 """Ours: how long a client waits for siblings to forget. One that is dead has nothing in memory, one
 that is stuck finds the packet before any request."""
 REST_SECONDS: Final = 2.0
-"""Ours: how long somebody who did not answer is not asked, so that not every miss waits a second
-for a worker that is stuck. Who died is back sooner than that."""
+"""Ours: how long somebody who did not answer is not asked, so that not every miss waits for
+a worker that is stuck. Who died is back sooner than that."""
 
 
 class Siblings:
