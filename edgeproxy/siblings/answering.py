@@ -128,6 +128,8 @@ class Answering:
         except OSError as error:  # the asker is gone, or takes nothing any more
             log.debug("an exchange with a sibling ends: %s", error)
             writer.transport.abort()
+        except Exception:
+            log.exception("an exchange with a sibling failed")
         finally:
             speaking.close()
             left.remove_done_callback(stop)

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Self
 
 from edgeproxy.cache.key import cache_key
-from edgeproxy.errors import UpstreamError
 from edgeproxy.http.messages import Field
 from edgeproxy.http.upstream import OriginResponse, OutboundRequest
 from edgeproxy.siblings.lines import Lines, close_lines, make_lines
@@ -90,14 +89,14 @@ def an_outbound(fields: list[Field] | None = None, interim=None) -> OutboundRequ
     )
 
 
-async def pieces(*octets: bytes, error: UpstreamError | None = None) -> AsyncIterator[bytes]:
+async def pieces(*octets: bytes, error: Exception | None = None) -> AsyncIterator[bytes]:
     for each in octets:
         yield each
     if error is not None:
         raise error
 
 
-def a_response(*octets: bytes, error: UpstreamError | None = None, **changes: object):
+def a_response(*octets: bytes, error: Exception | None = None, **changes: object):
     values: dict[str, object] = {
         "status": 200,
         "fields": [(b"etag", b'"1"')],

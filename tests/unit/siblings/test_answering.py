@@ -13,7 +13,7 @@ from edgeproxy.siblings.frames import DATA_BYTES_MAX, Forgotten, Here, encode
 from edgeproxy.siblings.lines import Outbox, close_lines, make_lines
 from edgeproxy.siblings.packets import Forget, pack
 from tests.support.barrier import Barrier, settle
-from tests.support.sibling import a_response, an_ask
+from tests.support.sibling import a_response, an_ask, pieces
 
 
 class Owner:
@@ -109,6 +109,45 @@ async def test_content_that_breaks_off_is_told(pair) -> None:
     assert await anext(response.body) == b"abc"
     with pytest.raises(UpstreamError, match="cut"):
         await anext(response.body)
+
+
+async def test_trailers_cross_behind_the_content(pair) -> None:
+    class Content:
+        trailers = ((b"server-timing", b"x"),)
+
+        def __init__(self):
+            self._pieces = pieces(b"abc")
+
+        def __aiter__(self):
+            return self._pieces
+
+        async def aclose(self):
+            await self._pieces.aclose()
+
+    async def answer(_):
+        return a_response(body=Content(), content_length=None)
+
+    pair.owner.answer = answer
+    response = await pair.ask()
+    assert response.content_length is None
+    assert [octets async for octets in response.body] == [b"abc"]
+    assert response.body.trailers == Content.trailers
+
+
+async def test_a_fault_of_ours_in_the_middle_ends_the_exchange_and_is_said(pair, caplog) -> None:
+    async def answer(_):
+        return a_response(b"abc", error=RuntimeError("ours"))
+
+    async def again():
+        raise UpstreamError("connection_refused", 502, "asked again")
+
+    pair.owner.answer = answer
+    line = await open_line(pair.outbox.post(pack(an_ask())))
+    response = await response_on(line, None, again)
+    assert await anext(response.body) == b"abc"
+    with pytest.raises(UpstreamError, match="asked again"):
+        await anext(response.body)
+    assert "an exchange with a sibling failed" in caplog.text
 
 
 async def test_whoever_works_says_so_now_and_then(pair, monkeypatch) -> None:
