@@ -302,3 +302,9 @@ def test_memos_take_room_from_what_was_used_least_recently() -> None:
     assert store.evictions == len(keys) - store.objects > 0
     assert not store.candidates(keys[0], NOW)
     assert store.candidates(keys[-1], NOW)
+
+
+def test_without_a_tier_below_there_is_one_way_to_keep_something() -> None:
+    store = MemoryStore(2 * stored().weight, stored().weight)
+    assert store.put_above(one := stored())
+    assert list(store.candidates(b"k", NOW)) == [one]
