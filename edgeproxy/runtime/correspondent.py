@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 HELD_KEYS_MAX: Final = 10_000
 _KEYS_PER_MESSAGE: Final = 256
 
+REPORT_SECONDS: Final = 2.0
+"""Ours: what a worker counted in so long is lost at most when it is killed; a report costs some
+hundred microseconds."""
+
 
 class Reporting(Reloadable, Protocol):
     """The point of presence, as far as the steward asks about it and changes it."""
@@ -56,6 +60,7 @@ class Correspondent:
         self._identities: dict[int, Identity] = {}
         self._held: dict[bytes, None] = {}
         self._candidate = Candidate(generation, self._say)
+        self._reporting: asyncio.TimerHandle | None = None
 
     def represent(self, worker: Reporting) -> None:
         """Report and forget for this worker."""
@@ -74,6 +79,8 @@ class Correspondent:
 
     async def aclose(self) -> None:
         """End the channel."""
+        if self._reporting is not None:
+            self._reporting.cancel()
         await self._candidate.aclose()
         for task in self._opening:
             task.cancel()
@@ -98,6 +105,7 @@ class Correspondent:
             return
         self._channel = channel
         self._say({"say": "running", "generation": self._candidate.running})
+        self._report_again()
         self._tell_held()
 
     def _say(self, message: Message) -> None:
@@ -121,7 +129,7 @@ class Correspondent:
             case "live":
                 self._make_live(message["ids"], message["withheld"])
             case "ask":
-                self._report()
+                self._report(is_asked=True)
             case "forget":
                 if self._worker is not None:
                     self._worker.forget(key.encode("latin-1") for key in message["keys"])
@@ -149,13 +157,22 @@ class Correspondent:
             log.exception("new identities are not used by this worker")
         self.published.set()
 
-    def _report(self) -> None:
+    def _report_again(self) -> None:
+        """Report unasked, and again and again."""
+        if self._reporting is not None:
+            self._reporting.cancel()
+        self._report(is_asked=False)
+        loop = asyncio.get_running_loop()
+        self._reporting = loop.call_later(REPORT_SECONDS, self._report_again)
+
+    def _report(self, *, is_asked: bool) -> None:
         if self._channel is None or self._worker is None:
             return
         used = resource.getrusage(resource.RUSAGE_SELF)
         self._channel.send(
             {
                 "say": "report",
+                "is_asked": is_asked,
                 "cpu_seconds": used.ru_utime + used.ru_stime,
                 "counters": pack_counters(self._worker.counters),
                 "facts": pack_facts(self._worker.facts()),

@@ -8,8 +8,8 @@ nothing about certificates or requests, and starts no process. Messages to a wor
     {"say": "forget", "keys": [...]}                     stored responses that became invalid
     {"say": "ask"}                                       wants a report
 
-and from it `forget`, and `report` with pid, cpu_seconds, counters and facts. What is said of
-configurations is for `rollout`.
+and from it `forget`, and `report` with is_asked, cpu_seconds, counters and facts: when it was
+asked, and again and again. What is said of configurations is for `rollout`.
 
 Invariant: what was counted by a worker that has ended stays in the sum.
 """
@@ -214,7 +214,8 @@ class Roster:
                     unpack_counters(message["counters"]),
                     unpack_facts(message["facts"]),
                 )
-                worker.answered.set()
+                if message["is_asked"]:  # another one may be older than the question
+                    worker.answered.set()
             case "forget":
                 for other, colleague in self.here.items():
                     if other != index and colleague.channel is not None:
