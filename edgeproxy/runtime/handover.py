@@ -100,11 +100,8 @@ class Line:
             LineEndedError: nothing can come any more.
             LineBrokenError: it cannot be understood.
         """
-        space = socket.CMSG_SPACE(DESCRIPTORS_MAX * _DESCRIPTOR_BYTES)
         try:
-            data, ancillary, flags, _ = self.sock.recvmsg(
-                MESSAGE_BYTES_MAX, space, socket.MSG_CMSG_CLOEXEC
-            )
+            data, ancillary, flags, _ = self._received()
         except (BlockingIOError, TimeoutError):
             raise
         except OSError as error:
@@ -118,6 +115,14 @@ class Line:
         except LineBrokenError:
             close_descriptors(descriptors)
             raise
+
+    def _received(self) -> tuple[bytes, list[tuple[int, int, bytes]], int, object]:
+        space = socket.CMSG_SPACE(DESCRIPTORS_MAX * _DESCRIPTOR_BYTES)
+        how = (MESSAGE_BYTES_MAX, space, socket.MSG_CMSG_CLOEXEC)
+        try:
+            return self.sock.recvmsg(*how)
+        except ConnectionResetError:  # told once; what was said before is still there
+            return self.sock.recvmsg(*how)
 
     def close(self) -> None:
         """Hang up."""

@@ -11,6 +11,7 @@ import os
 import selectors
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -81,7 +82,8 @@ def take(folder: Path, name: str) -> Taken | None:
     try:
         sock.connect(os.fspath(path))
         _check_owner(taken.line)
-        taken.line.tell({"do": "take", "pop": name})
+        with suppress(LineEndedError):  # who hangs up has said why
+            taken.line.tell({"do": "take", "pop": name})
         _receive(taken, socket_path(folder, name))
         sock.setblocking(False)  # noqa: FBT003 - the method takes no keyword
     except (FileNotFoundError, ConnectionRefusedError):
@@ -263,7 +265,7 @@ class Succession:
 
     def _take(self, message: dict[str, object]) -> None:
         match message["is"]:
-            case "released" if self._stage == "asking":
+            case "released" if self._stage in ("asking", "alone"):
                 self.is_reload_due = bool(message["reload"])
                 self._become_owner()
             case "refused":
@@ -287,5 +289,9 @@ class Succession:
 
     def _fail(self, reason: str) -> None:
         self.close()
-        if self._stage != "alone":
+        if self._stage == "alone":
+            log.error("nothing more is known of process %d: %s", self.predecessor, reason)
+            self.predecessor = 0
+            self._on_step()
+        else:
             self._on_failed(reason)

@@ -17,7 +17,7 @@ from tests.support.barrier import Barrier
 from tests.support.h1_client import h1_client
 from tests.support.operators import curl, curl_json
 from tests.support.pop import ENTRY, make_place, scripted_origin
-from tests.support.served import PATIENCE_SECONDS, served
+from tests.support.served import PATIENCE_SECONDS, PROGRAM, served
 
 BORN = r"(steward|worker \d) is process (\d+)"
 PIECES = [bytes([number]) * 2**16 for number in range(32)]
@@ -75,7 +75,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def two_workers(tmp_path, **tables):
+async def two_workers(tmp_path, program=PROGRAM, **tables):
     place = make_place(tmp_path, "localhost", "127.0.0.1")
     path = tmp_path / "edge.toml"
     async with scripted_origin(place.ca) as origin:
@@ -88,7 +88,7 @@ async def two_workers(tmp_path, **tables):
             **tables,
         )
         path.write_text(text.replace('level = "warning"', 'level = "info"'))
-        async with served(path) as edge:
+        async with served(path, program=program) as edge:
             pids = {name: int(pid) for name, pid in re.findall(BORN, edge.said)}
             stage = Stage(place, origin, edge, pids)
             found = await edge.says(r"http://127\.0\.0\.1:(\d+) \(metrics\)")

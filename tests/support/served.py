@@ -103,10 +103,10 @@ async def run(*arguments: object) -> tuple[int, str, str]:
 
 
 @asynccontextmanager
-async def served(
+async def starting(
     config: Path, prefix: Sequence[str] = (), arguments: Sequence[str] = (), program: str = PROGRAM
 ):
-    """Run `edgeproxy serve`; its access log goes nowhere. `prefix` is a command that runs it."""
+    """Begin to run `edgeproxy serve`; its access log goes nowhere."""
     process = await asyncio.create_subprocess_exec(
         *prefix,
         *command("serve", "-c", config, *arguments, program=program),
@@ -115,7 +115,14 @@ async def served(
     )
     edge = Served(process)
     try:
-        await edge.started()
         yield edge
     finally:
         await edge.gone()
+
+
+@asynccontextmanager
+async def served(config: Path, prefix: Sequence[str] = (), **how):
+    """Run `edgeproxy serve` until it listens; `prefix` is a command that runs it."""
+    async with starting(config, prefix, **how) as edge:
+        await edge.started()
+        yield edge
