@@ -2,7 +2,8 @@
 
 Every worker that is here builds it beside what it runs and says so, or what is wrong. Only when all
 have said yes are they told to take it. Who ends meanwhile counts as a yes: its successor begins
-with what is current, and one that began with an earlier one catches up. Who hangs is made to end.
+with what is current, and one that began with an earlier one catches up. Who hangs where
+others do not is made to end.
 Messages to a worker:
 
     {"say": "prepare", "generation": N, "config": ...}   build it and answer `prepared`
@@ -81,12 +82,14 @@ class Rollout:
             worker.problems = ()
             worker.voted.clear()
             worker.tell(message)
-        if silent := await _silent(asked, PREPARE_SECONDS):
+        silent = await _silent(asked, PREPARE_SECONDS)
+        if silent and len(silent) < len(asked):  # where it is all of them, it is what was asked
             for index, worker in silent.items():
                 self._on_silent(index, worker.pid)
-            if silent := await _silent(silent, GONE_SECONDS):
-                who = ", ".join(map(str, silent))
-                raise TimeoutError(f"worker {who} did not answer within {PREPARE_SECONDS:g} s")
+            silent = await _silent(silent, GONE_SECONDS)
+        if silent:
+            who = ", ".join(map(str, silent))
+            raise TimeoutError(f"worker {who} did not answer within {PREPARE_SECONDS:g} s")
         if problems := dict.fromkeys(p for each in asked.values() for p in each.problems):
             raise ConfigError(list(problems))
 

@@ -431,6 +431,7 @@ class Supervisor:
         if self._succession.is_reload_due:
             self._succession.is_reload_due = False
             self._due.ask()
+            self._reload_when_due()
 
     def _give_up(self, reason: str) -> None:
         log.error("the take-over has failed: %s", reason)
@@ -465,7 +466,8 @@ class Supervisor:
         """Drain beside the process that accepts from now on; see `Giver`."""
         self._notifier.main_pid(successor)
         self._notifier = Notifier({}, monotonic=self._clock.monotonic)  # it listens to that one now
-        self._drain()
+        if self._phase != "draining":
+            self._drain()
         if self._steward.is_ready:
             self._steward.tell({"do": "release"})
         else:
@@ -476,12 +478,12 @@ class Supervisor:
             self._giving.release(is_reload_due=self._due.is_open)
 
     def _let_go(self) -> None:
-        """Give up names that are ours; others go on with what was handed over."""
-        is_handed_over = self._giving is not None and self._giving.is_over
+        """Give up names that are ours; whoever takes over, or has, goes on with them."""
+        is_last = self._successor is None
         if self._giving is not None:
             self._giving.close()
         if self._names is not None:
-            if self._succession.is_owner and not is_handed_over:
+            if self._succession.is_owner and is_last:
                 self._names.close()
             else:
                 self._names.leave()

@@ -63,9 +63,11 @@ def config_of(place, origin, *, workers: int) -> str:
     text = place.text(
         origin.url,
         rules=ENTRY,
+        origin='between_bytes_timeout = "60s"',  # where the origin waits for the test
         host='aliases = ["127.0.0.1"]',
         listen=f'metrics = "127.0.0.1:0"\nworkers = {workers}',
     )
+    text = text.replace('drain_timeout = "20s"', f'drain_timeout = "{PATIENCE_SECONDS}s"')
     return text.replace('level = "warning"', 'level = "info"')
 
 
@@ -96,14 +98,14 @@ async def test_nobody_is_refused_and_nothing_is_cut(tmp_path, manager):
         h1.send("GET", "/large")
         older = await h1.reply()
         await h2.first_bytes()
-        async with Crowd(port, ca_file).coming(6) as crowd:
+        async with Crowd(port, ca_file).coming(4) as crowd:
             await crowd.more(20)
             before = stage.edge
             for workers in (3, 1):
                 new = await taken_over(stack, stage, workers, manager)
                 assert new.port == port
                 await before.has_said(f"process {new.pid} has taken over")
-                await crowd.more(40)
+                await crowd.more(20)
                 if workers == 3:
                     await stage.until(lambda said, pid=before.pid: said["predecessor"] == pid)
                     _, out, _ = await run("status", "-c", stage.path)
@@ -118,7 +120,7 @@ async def test_nobody_is_refused_and_nothing_is_cut(tmp_path, manager):
                 await stage.until(lambda said, count=workers: len(said["workers"]) == count)
                 before = new
             await gone(*stage.pids.values())
-            await crowd.more(40)
+            await crowd.more(20)
             assert (await curl(f"http://127.0.0.1:{stage.metrics_port}/healthz")).status == 200
         new.terminate()
         assert await new.ended() == 0
