@@ -171,10 +171,10 @@ async def test_a_successor_goes_on_where_the_other_one_dies(tmp_path, manager):
         moved = moved.replace('metrics = "127.0.0.1:0"', 'http_redirect = "127.0.0.1:0"')
         stage.path.write_text(moved)
         new = await stack.enter_async_context(starting(stage.path, arguments=TAKE_OVER))
-        steward = await hold(new)
-        stage.edge.kill()
+        await hold(new)
+        await stage.edge.gone()
+        os.kill(new.pid, signal.SIGCONT)
         await new.says(f"process {stage.edge.pid}, which was taken over, has ended")
-        os.kill(steward, signal.SIGCONT)
         await new.started()
         await new.says("redirects to https")
         assert new.port == port
@@ -184,8 +184,7 @@ async def test_a_successor_goes_on_where_the_other_one_dies(tmp_path, manager):
         assert (status["pid"], status["predecessor"]) == (new.pid, None)
 
 
-async def hold(new) -> int:
-    """Keep a successor from getting ready, and return the process to let go on for that."""
-    steward = int((await new.says(r"steward is process (\d+)"))[1])
-    os.kill(steward, signal.SIGSTOP)
-    return steward
+async def hold(new) -> None:
+    """Keep a successor, which has got everything, from getting ready."""
+    await new.says("taking over from process")
+    os.kill(new.pid, signal.SIGSTOP)
