@@ -136,7 +136,7 @@ async def test_a_worker_that_hangs_is_replaced_and_keeps_nobody_from_changing(tm
         for pid in workers:
             os.kill(pid, signal.SIGSTOP)
         for _ in workers:
-            await stage.edge.says("has said nothing for 2 s: it hangs, and is killed")
+            await stage.edge.says("has said nothing for 3 s: it hangs, and is killed")
         said = await stage.until(lambda said: len(others(said, workers)) == 2)
         assert said["worker_hangs"] == 3
         while not manager.empty():
