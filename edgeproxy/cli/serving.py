@@ -27,7 +27,13 @@ def _port_option(name: str, default: int, what: str) -> Callable[[Any], Any]:
 
 @click.command()
 @config_option
-def serve(path: Path) -> None:
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Take the place of the edge of this name that runs here, which then finishes what it has"
+    " begun and ends: no client is refused. Starts as usual where none runs.",
+)
+def serve(path: Path, *, take_over: bool) -> None:
     """Run the edge until it is told to stop (SIGTERM, SIGINT); SIGHUP: reload."""
 
     def run() -> int:
@@ -38,7 +44,7 @@ def serve(path: Path) -> None:
         from edgeproxy.config.load import inspect
         from edgeproxy.runtime.process import run as run_worker
 
-        return run_worker(loaded.config, lambda: inspect(path))
+        return run_worker(loaded.config, lambda: inspect(path), takes_over=take_over)
 
     sys.exit(guarded(run))
 

@@ -57,6 +57,10 @@ def _lines(document: dict[str, Any]) -> list[str]:
         cpu = ", ".join(f"{each['cpu_seconds']:.1f}" for each in workers)
         restarts = document["worker_restarts"]
         lines.append(f"  workers     {len(workers)}, {restarts} restarts, CPU seconds {cpu}")
+    if successor := document.get("successor"):
+        lines.append(f"  take-over   process {successor} is about to take over")
+    if predecessor := document.get("predecessor"):
+        lines.append(f"  take-over   from process {predecessor}, which finishes what it has begun")
     for title, key in (("outcomes", "requests_by_outcome"), ("refusals", "refusals")):
         said = ", ".join(f"{word} {n}" for word, n in sorted(counters[key].items()))
         lines += [f"  {title:11} {said}"] if said else []

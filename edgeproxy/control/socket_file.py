@@ -2,7 +2,8 @@
 
 Speaks no HTTP. Access is the file's mode (0600), and a second time the peer's credentials. One PoP
 per name: a lock beside the socket is held as long as it lives, so that two starts at the same
-moment cannot take it from each other; a socket that a dead process left behind is replaced.
+moment cannot take it from each other; a socket that a dead process left behind is replaced. Lock
+and socket may go on in another process together (SCM_RIGHTS): then nobody else ever had the name.
 
 Invariant: what is at the path while the lock is held is this process's.
 """
@@ -16,6 +17,7 @@ import stat
 import struct
 from contextlib import ExitStack
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 PATH_BYTES_MAX = 107
@@ -34,15 +36,22 @@ class Unusable:
 
 @dataclass(frozen=True)
 class ControlSocket:
-    """A bound socket, and what is undone when it is closed."""
+    """A bound socket, and the open file that is locked as long as the name is taken."""
 
     path: Path
     sock: socket.socket
-    _held: ExitStack
+    lock: FileIO
 
     def close(self) -> None:
         """Remove it; harmless when repeated."""
-        self._held.close()
+        if not self.lock.closed:
+            self.path.unlink(missing_ok=True)
+            self.leave()
+
+    def leave(self) -> None:
+        """Let go of it where another process goes on with socket and lock."""
+        self.sock.close()
+        self.lock.close()
 
 
 def socket_path(folder: Path, name: str) -> Path:
@@ -69,14 +78,13 @@ def claim(folder: Path, name: str) -> ControlSocket | Unusable:
             mode = stat.S_IMODE(folder.stat().st_mode)
             if mode & stat.S_IWOTH:
                 return Unusable(path, f"everybody may write to its folder (mode {mode:04o})")
-            _lock(folder / f"{name}.lock", path, held)
+            lock = held.enter_context(_locked(folder / f"{name}.lock", path))
             _make_way(path)
-            sock = held.enter_context(_bound(path))
+            sock = bind_private(path)
         except OSError as error:
             return Unusable(path, error.strerror or str(error))
-        held.callback(path.unlink, missing_ok=True)
-        kept = held.pop_all()
-    return ControlSocket(path, sock, kept)
+        held.pop_all()
+    return ControlSocket(path, sock, lock)
 
 
 def is_ours(transport: asyncio.BaseTransport) -> bool:
@@ -87,14 +95,16 @@ def is_ours(transport: asyncio.BaseTransport) -> bool:
     return uid in (0, os.geteuid())
 
 
-def _lock(lock: Path, path: Path, held: ExitStack) -> None:
-    """Hold the lock; the kernel lets go of it when the process ends, however it ends."""
+def _locked(lock: Path, path: Path) -> FileIO:
+    """Hold the lock; the kernel lets go of it with the last process that has it open."""
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    held.callback(os.close, descriptor)
+    held = FileIO(descriptor, "r+")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise _taken(path) from None
+    except OSError as error:
+        held.close()
+        raise _taken(path) if isinstance(error, BlockingIOError) else error from None
+    return held
 
 
 def _make_way(path: Path) -> None:
@@ -117,8 +127,13 @@ def _make_way(path: Path) -> None:
     raise _taken(path)
 
 
-def _bound(path: Path) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def bind_private(path: Path, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
+    """Return a socket at a path that nobody has, for its owner.
+
+    Raises:
+        OSError: it cannot be bound.
+    """
+    sock = socket.socket(socket.AF_UNIX, kind)
     try:
         # The file gets the socket's mode (unix(7)): there is no moment at which others may connect.
         os.fchmod(sock.fileno(), 0o600)

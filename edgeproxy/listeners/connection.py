@@ -67,6 +67,7 @@ class Connection(asyncio.BufferedProtocol):
         self._is_lost = False
         self._is_eof = False
         self._is_peer_closed = False
+        self._is_draining = False
         self._is_reading_wanted = True
         self.is_paused = False
         self.info = ConnectionInfo("", scheme=b"http")
@@ -249,11 +250,10 @@ class Connection(asyncio.BufferedProtocol):
         return now - self._moved_at > patience
 
     def drain(self) -> None:
-        """Finish what is in flight, then close."""
+        """Finish what is in flight, then close; also what a handshake that has begun leads to."""
+        self._is_draining = True
         if self._session is not None:
             self._session.drain()
-        else:
-            self._transport.abort()
 
     # --- what differs with TLS ------------------------------------------------------------------
 
@@ -373,6 +373,8 @@ class TlsConnection(Connection):
         self.info.covers = self._front.identity_of(connection).covers
         protocol = connection.get_alpn_proto_negotiated().decode("ascii") or "http/1.1"
         self._session = self._sessions(self, protocol)
+        if self._is_draining:
+            self._session.drain()
         return self._session
 
     def _farewell(self) -> None:

@@ -31,6 +31,9 @@ from edgeproxy.wire.limits import Limits
 # What a request that memory cannot answer costs beyond its own call, as a rule.
 START_SECONDS = 0.0005
 
+FIRST_REQUEST_SECONDS = 1.0
+"""How long a drain leaves a new connection for its first request, as HTTP/2 has its grace."""
+
 
 def _ignore(_reason: str) -> None:
     return None
@@ -62,6 +65,7 @@ class Http1Session:
         self._opened = self._since = clock.monotonic()
         self._is_reading = True
         self._is_draining = False
+        self._draining_since = 0.0
         self._is_closed = False
         self._has_peer_ended = False
 
@@ -105,10 +109,15 @@ class Http1Session:
         self._abandon()
 
     def drain(self) -> None:
-        """Announce the end in the next response; close at once where none is due."""
-        self._is_draining = True
+        """Announce the end in the next response; close at once where none is due.
+
+        A client that has never asked anything was let in for that: its request may be on the way.
+        """
+        if not self._is_draining:
+            self._is_draining = True
+            self._draining_since = self._clock.monotonic()
         is_owed = self._reader.buffered and not self._reader.is_in_content
-        if self._exchange is None and not is_owed and not self._is_closed:
+        if self._requests and self._exchange is None and not is_owed and not self._is_closed:
             self._close()
 
     def tick(self, now: float) -> None:
@@ -122,7 +131,7 @@ class Http1Session:
         if self._channel.is_paused:
             return  # we wait for the channel, not for a request
         if self._exchange is None:
-            self._check_waiting(now - self._since)
+            self._check_waiting(now)
         elif self._exchange.body is not None and self._exchange.body.is_too_slow(
             now,
             after=self._limits.minimum_rate_after_seconds,
@@ -130,14 +139,17 @@ class Http1Session:
         ):
             self._exchange.body.fail(DownstreamError(408, "slow-content", close=True))
 
-    def _check_waiting(self, waited: float) -> None:
+    def _check_waiting(self, now: float) -> None:
+        waited = now - self._since
         if self._reader.is_in_content:  # of a request that has had its answer
             if waited >= self._limits.minimum_rate_after_seconds:
                 self._close()
         elif self._reader.buffered:
             if waited >= self._limits.headers_seconds:
                 self._refuse(DownstreamError(408, "slow-head", close=True))
-        elif waited >= self._limits.idle_seconds:
+        elif waited >= self._limits.idle_seconds or (
+            self._is_draining and now - self._draining_since >= FIRST_REQUEST_SECONDS
+        ):
             self._close()
 
     # Requests

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 1.0
 # 10,000 ticks in a row are 60 ms in which nobody is served: a twentieth of them at a time is 3.
 SLICES = 20
+# What was accepted in the turn before a drain is a connection some turns later: uvloop needs one
+# for that, asyncio three.
+_ACCEPTED_TURNS = 4
 
 
 class TcpListener:
@@ -90,6 +93,8 @@ class TcpListener:
         self._is_draining = True
         for server in self._servers:
             server.close()
+        for _ in range(_ACCEPTED_TURNS):
+            await asyncio.sleep(0)
         for connection in list(self._connections):
             connection.drain()
         try:
@@ -124,12 +129,12 @@ class TcpListener:
         self._connections[connection] = slot
         self._of_household[connection.household] += 1
         self._is_empty.clear()
+        if self._is_draining:  # it was accepted before
+            asyncio.get_running_loop().call_soon(connection.drain)
         return True
 
     def _why_not(self, connection: Connection) -> str:
         """Return why there is no place for a connection, "" if there is one."""
-        if self._is_draining:
-            return "draining"
         if len(self._connections) >= self.limits.connections_max:
             return "connections_max"
         most = self.limits.connections_per_client_max

@@ -44,6 +44,7 @@ class ProcessFacts:
 
     workers: int
     worker_restarts: int
+    worker_hangs: int
     steward_restarts: int
     cpu_seconds: Mapping[str, float]
 

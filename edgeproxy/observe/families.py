@@ -252,6 +252,11 @@ def _processes(facts: ProcessFacts) -> Iterator[Metric]:
         value=facts.worker_restarts,
     )
     yield CounterMetricFamily(
+        "edge_worker_hangs",
+        "Processes that were killed because they said nothing, among those that were replaced.",
+        value=facts.worker_hangs,
+    )
+    yield CounterMetricFamily(
         "edge_steward_restarts",
         "Times that the process of certificates and metrics ended unasked, and was replaced.",
         value=facts.steward_restarts,

@@ -47,19 +47,22 @@ class Child:
     """One place for a process: who holds it now (`pid` 0: nobody), and since when.
 
     `deaths` are those in a row of processes that ended before they had settled; `due` is when the
-    next one may begin, and `heard` when it last said something, by the monotonic clock. `channel`
-    numbers the channels of a worker.
+    next one may begin, by the monotonic clock. It is prepared, then told to serve, then ready.
+    `silent` is how often it was found to have said nothing, in a row; `channel` numbers the
+    channels of a worker.
     """
 
     name: str
     pid: int = 0
     link: Link | None = None
     born: float = 0.0
+    is_prepared: bool = False
+    is_serving: bool = False
     is_ready: bool = False
     deaths: int = 0
     due: float = 0.0
     channel: int = 0
-    heard: float = 0.0
+    silent: int = 0
 
     def tell(self, message: dict[str, object], descriptor: int | None = None) -> None:
         """Send an order, if there is somebody."""
@@ -68,13 +71,21 @@ class Child:
 
     def begun(self, pid: int, link: Link, now: float) -> None:
         """Take note of a process."""
-        self.pid, self.link, self.born, self.is_ready = pid, link, now, False
+        self.pid, self.link, self.born, self.silent = pid, link, now, 0
+        self.is_prepared = self.is_serving = self.is_ready = False
+
+    def serve(self) -> None:
+        """Let it begin, once."""
+        if self.is_prepared and not self.is_serving:
+            self.is_serving = True
+            self.tell({"do": "serve"})
 
     def ended(self, now: float) -> None:
         """Take note of its end, and of when the next one may begin."""
         self.deaths = 1 if now - self.born >= SETTLED_SECONDS else self.deaths + 1
         self.due = now + pause_seconds(self.deaths)
-        self.pid, self.is_ready = 0, False
+        self.pid = 0
+        self.is_prepared = self.is_serving = self.is_ready = False
         self.unlink()
 
     def unlink(self) -> None:

@@ -39,6 +39,10 @@ class Notifier:
         """Say that the end has begun."""
         self.send("STOPPING=1", f"STATUS={status}")
 
+    def main_pid(self, pid: int) -> None:
+        """Say which process is to be watched from now on; only the one that is can say so."""
+        self.send(f"MAINPID={pid}")
+
     def alive(self) -> None:
         """Say that it is not stuck."""
         self.send("WATCHDOG=1")

@@ -15,7 +15,7 @@ from edgeproxy.control.api import control_server
 from edgeproxy.control.certificates import CertificateControl, Document
 from edgeproxy.control.metrics import Scrape, metrics_server
 from edgeproxy.control.reloading import Reload
-from edgeproxy.control.socket_file import Unusable, claim
+from edgeproxy.control.socket_file import ControlSocket, claim
 from edgeproxy.listeners.tcp import TcpListener
 from edgeproxy.observe.facts import CertificateFacts, Facts, TierFacts
 from edgeproxy.store.disk.store import DiskStore
@@ -47,31 +47,36 @@ class Operations:
         self._reload = reload
         self._stack = AsyncExitStack()
 
-    async def start(self, metrics: list[socket.socket], folder: Path, name: str) -> None:
-        """Show metrics on bound sockets, which stay the caller's, and open `folder/name.sock`.
-
-        Without a control socket the PoP serves all the same; one warning says why there is none.
-        """
-        control = claim(folder, name)
-        if isinstance(control, Unusable):
-            log.warning(
-                "no control socket %s: %s; `edgeproxy` certs, reload, status cannot reach it",
-                control.path,
-                control.reason,
-            )
-        else:
-            self._stack.callback(control.close)
+    async def start(self, metrics: list[socket.socket], control: socket.socket | None) -> None:
+        """Answer on bound sockets, which stay the caller's."""
+        if control is not None:
             server = control_server(self._certificates, self._status, self._reload)
             self._stack.push_async_callback(server.aclose)
-            await server.start([control.sock])
+            await server.start([control])
         if metrics:
             server = metrics_server(self._scrape, self._is_serving)
             self._stack.push_async_callback(server.aclose)
             await server.start(metrics)
 
     async def aclose(self) -> None:
-        """Stop answering and remove the control socket."""
+        """Stop answering."""
         await self._stack.aclose()
+
+
+def claim_control(folder: Path, name: str) -> ControlSocket | None:
+    """Open `folder/name.sock`, the caller's to close.
+
+    Without a control socket the PoP serves all the same; one warning says why there is none.
+    """
+    control = claim(folder, name)
+    if isinstance(control, ControlSocket):
+        return control
+    log.warning(
+        "no control socket %s: %s; `edgeproxy` certs, reload, status cannot reach it",
+        control.path,
+        control.reason,
+    )
+    return None
 
 
 def facts(

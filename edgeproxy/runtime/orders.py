@@ -1,7 +1,8 @@
 """What a child hears from the main process, on its loop.
 
-Every child knows two orders: `drain`, to end in order, and `hurry`, to end at once. A main process
-that is gone gives both. Others are the child's own; `hear` is told of them.
+Every child knows three orders: `serve`, once it has said that it is prepared, `drain`, to end in
+order, and `hurry`, to end at once. A main process that is gone gives the last two. Others are the
+child's own; `hear` is told of them.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ class Orders:
     def __init__(self, link: Link, hear: Hear) -> None:
         self.drain = asyncio.Event()
         self.hurry = asyncio.Event()
+        self._told = asyncio.Event()
         self._link = link
         self._hear = hear
         self._loop = asyncio.get_running_loop()
@@ -32,6 +34,12 @@ class Orders:
     def report(self, word: str, descriptor: int | None = None, **more: int) -> bool:
         """Tell the main process something; False where it does not take it."""
         return self._link.send({"is": word, **more}, descriptor)
+
+    async def may_serve(self) -> bool:
+        """Say that everything is prepared, and wait for `serve`; False where it is to end."""
+        self.report("prepared")
+        await self._told.wait()
+        return not self.drain.is_set()
 
     def report_alive(self, every_seconds: float) -> None:
         """Tell the main process again and again that the loop turns, until `close`."""
@@ -50,19 +58,23 @@ class Orders:
                 self._take(received)
         except LinkEndedError:
             self.close()
-            self.drain.set()
-            self.hurry.set()
+            self._end(self.drain, self.hurry)
 
     def _take(self, received: Received) -> None:
         message, descriptor = received
         match message["do"]:
+            case "serve":
+                self._told.set()
             case "drain":
-                self.drain.set()
+                self._end(self.drain)
             case "hurry":
-                self.drain.set()
-                self.hurry.set()
+                self._end(self.drain, self.hurry)
             case _:
                 self._pass_on(message, descriptor)
+
+    def _end(self, *orders: asyncio.Event) -> None:
+        for each in (*orders, self._told):
+            each.set()
 
     def _pass_on(self, message: Message, descriptor: int | None) -> None:
         try:

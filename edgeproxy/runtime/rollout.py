@@ -2,7 +2,9 @@
 
 Every worker that is here builds it beside what it runs and says so, or what is wrong. Only when all
 have said yes are they told to take it. Who ends meanwhile counts as a yes: its successor begins
-with what is current, and one that began with an earlier one catches up. Messages to a worker:
+with what is current, and one that began with an earlier one catches up. Who hangs where
+others do not is made to end.
+Messages to a worker:
 
     {"say": "prepare", "generation": N, "config": ...}   build it and answer `prepared`
     {"say": "commit", "generation": N}                    take it
@@ -27,16 +29,27 @@ from edgeproxy.runtime.roster import Colleague
 log = logging.getLogger(__name__)
 
 PREPARE_SECONDS: Final = 10.0
-"""Ours: building takes a fraction of a second; who takes longer hangs, and nothing changes then."""
+"""Ours: building takes a fraction of a second; who takes longer hangs, and is replaced."""
+
+GONE_SECONDS: Final = 5.0
+"""Ours: how long one that hangs may take to be gone once the main process was told."""
 
 
 class Rollout:
-    """`here` are the workers by index; `config` is what each is to run now, its share of all."""
+    """`here` are the workers by index; `config` is what each is to run now, its share of all.
+
+    `on_silent` has a worker killed that hangs, by its index and process id.
+    """
 
     def __init__(
-        self, here: Callable[[], Mapping[int, Colleague]], number: int, config: Config
+        self,
+        here: Callable[[], Mapping[int, Colleague]],
+        number: int,
+        config: Config,
+        on_silent: Callable[[int, int], object],
     ) -> None:
         self._here = here
+        self._on_silent = on_silent
         self.number = number
         self._config = config
         self._offered: tuple[int, Config] | None = None
@@ -52,7 +65,7 @@ class Rollout:
 
         Raises:
             ConfigError: a worker cannot use it.
-            TimeoutError: a worker does not answer.
+            TimeoutError: a worker does not answer, and is not gone either.
         """
         self._tried += 1
         self._offered = (self._tried, config)
@@ -69,14 +82,14 @@ class Rollout:
             worker.problems = ()
             worker.voted.clear()
             worker.tell(message)
-        try:
-            async with asyncio.timeout(PREPARE_SECONDS):
-                for worker in asked.values():
-                    await worker.voted.wait()
-        except TimeoutError:
-            silent = [str(index) for index, each in asked.items() if not each.voted.is_set()]
-            said = f"worker {', '.join(silent)} did not answer within {PREPARE_SECONDS:g} s"
-            raise TimeoutError(said) from None
+        silent = await _silent(asked, PREPARE_SECONDS)
+        if silent and len(silent) < len(asked):  # where it is all of them, it is what was asked
+            for index, worker in silent.items():
+                self._on_silent(index, worker.pid)
+            silent = await _silent(silent, GONE_SECONDS)
+        if silent:
+            who = ", ".join(map(str, silent))
+            raise TimeoutError(f"worker {who} did not answer within {PREPARE_SECONDS:g} s")
         if problems := dict.fromkeys(p for each in asked.values() for p in each.problems):
             raise ConfigError(list(problems))
 
@@ -125,6 +138,17 @@ class Rollout:
                     self._have_it_taken(worker)
             case word:
                 raise ValueError(f"worker {index} says {word!r}")
+
+
+async def _silent(asked: Mapping[int, Colleague], seconds: float) -> dict[int, Colleague]:
+    """Wait for answers; return who has given none, and is not gone either."""
+    try:
+        async with asyncio.timeout(seconds):
+            for worker in asked.values():
+                await worker.voted.wait()
+    except TimeoutError:
+        pass
+    return {index: each for index, each in asked.items() if not each.voted.is_set()}
 
 
 def _offer(number: int, config: Config) -> Message:

@@ -7,8 +7,8 @@ nothing about certificates or requests, and starts no process. Messages to a wor
     {"say": "live", "ids": [N, ...], "withheld": [...]}  what new connections can become
     {"say": "ask"}                                       wants a report
 
-and from it `report` with cpu_seconds, counters and facts. What is said of configurations is for
-`rollout`.
+and from it `report` with is_asked, cpu_seconds, counters and facts: when it was asked, and again
+and again. What is said of configurations is for `rollout`.
 
 Invariant: what was counted by a worker that has ended stays in the sum.
 """
@@ -213,7 +213,8 @@ class Roster:
                     unpack_counters(message["counters"]),
                     unpack_facts(message["facts"]),
                 )
-                worker.answered.set()
+                if message["is_asked"]:  # another one may be older than the question
+                    worker.answered.set()
             case _:
                 self._on_word(index, worker, message)
 

@@ -1,7 +1,7 @@
 """A worker: one point of presence on sockets that it inherits, with identities from the steward.
 
 Runs in a process of its own, from its first order to its last. Binds nothing, keeps no identity and
-answers no operator.
+answers no operator. It accepts only once it is told to: until then it has cost nobody anything.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Post:
     """What a worker is given; `config` is its share of what the PoP is allowed.
 
     `generation` is the number of that configuration; `alive_seconds` is how often main wants
-    to hear that the loop turns, None if it does not. `lines` lead to the other workers.
+    to hear that the loop turns. `lines` lead to the other workers.
     """
 
     config: Config
@@ -42,7 +42,7 @@ class Post:
     http: Sequence[socket.socket]
     access_log_sink: Callable[[str], object]
     generation: int
-    alive_seconds: float | None = None
+    alive_seconds: float
     lines: Lines | None = None
 
 
@@ -62,10 +62,9 @@ async def work(post: Post, link: Link) -> int:
         given=Given(post.front, post.https, post.http, post.lines),
     )
     correspondent.represent(pop)
-    if post.alive_seconds is not None:
-        orders.report_alive(post.alive_seconds)
+    orders.report_alive(post.alive_seconds)
     try:
-        if await _has_identities(correspondent, orders, post):
+        if await _has_identities(correspondent, orders, post) and await orders.may_serve():
             await pop.start()
             orders.report("ready")
             gc.freeze()  # what start-up made lives as long as the process

@@ -60,6 +60,18 @@ def bind_shared(addresses: Iterable[Address], count: int) -> list[list[socket.so
     return processes
 
 
+def bind_more(address: Address, count: int) -> list[socket.socket]:
+    """Bind an address that is bound already, shared, by this user; they get nothing until `listen`.
+
+    Raises:
+        UnavailableError: with the address and the reason; nothing more is bound then.
+    """
+    with ExitStack() as bound:
+        sockets = [bound.enter_context(_bind(address, is_shared=True)) for _ in range(count)]
+        bound.pop_all()
+    return sockets
+
+
 def close_all(sockets: Iterable[socket.socket]) -> None:
     """Close them."""
     for sock in sockets:

@@ -9,8 +9,8 @@ import logging
 import os
 import socket
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 from edgeproxy import __version__
 from edgeproxy.clock import Clock
@@ -37,6 +37,8 @@ from edgeproxy.tls.identity import Identity, IdentitySource, load_identity
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _EMPTY = TierFacts(0, 0, 0, 0)  # as long as no worker has said anything
 
 
@@ -45,14 +47,15 @@ class Stewardship:
     """What a steward is given.
 
     `identities` were loaded of their sources when the PoP started, at `started` by the monotonic
-    clock; `pid` is that of the main process. Metrics sockets are bound. `read` reads the
-    configuration again.
+    clock; `pid` is that of the main process. Sockets for metrics and for control are bound. `read`
+    reads the configuration again.
     """
 
     generation: Generation
     workers: int
     read: Read | None
     metrics: Sequence[socket.socket]
+    control: socket.socket | None
     clock: Clock
     started: float
     pid: int
@@ -61,11 +64,18 @@ class Stewardship:
 
 @dataclass
 class State:
-    """What the main process says of the PoP."""
+    """What the main process says of the PoP.
+
+    `successor` is a process that is about to take over, `predecessor` one that was taken over and
+    has not ended; 0: none.
+    """
 
     phase: str = "starting"
     worker_restarts: int = 0
+    worker_hangs: int = 0
     steward_restarts: int = 0
+    successor: int = 0
+    predecessor: int = 0
 
 
 async def keep(stewardship: Stewardship, link: Link) -> int:
@@ -81,12 +91,16 @@ class Steward:
         self.state = State()
         self._counters = Counters()
         self._reloads: set[asyncio.Task[Reloaded | NotReloaded]] = set()
+        self._releases: set[asyncio.Task[None]] = set()
         self._config = given.generation.config
         self._roster = Roster(self._lost, self._word)
-        self._rollout = Rollout(
-            lambda: self._roster.here, given.generation.number, self._share_of(self._config)
-        )
         self._orders = Orders(link, self._hear)
+        self._rollout = Rollout(
+            lambda: self._roster.here,
+            given.generation.number,
+            self._share_of(self._config),
+            lambda index, pid: self._orders.report("hangs", worker=index, pid=pid),
+        )
         self._certificates = certificates(
             self._config,
             given.generation.identities if given.is_first else reread(given),
@@ -112,10 +126,9 @@ class Steward:
     async def run(self) -> int:
         """See `keep`."""
         try:
-            if await _done_before(self._orders.drain, self._certificates.start()):
-                config = self._config
-                folder = slices.state_directory(config, os.environ)
-                await self._operations.start(list(self.given.metrics), folder, config.pop.name)
+            is_begun = await _done_before(self._orders.drain, self._certificates.start())
+            if is_begun and await self._orders.may_serve():
+                await self._operations.start(list(self.given.metrics), self.given.control)
                 self._orders.report("ready")
                 await self._orders.drain.wait()
         finally:
@@ -123,10 +136,10 @@ class Steward:
         return 0
 
     async def _aclose(self) -> None:
-        for task in self._reloads:
+        for task in (tasks := [*self._reloads, *self._releases]):
             task.cancel()
-        if self._reloads:
-            await asyncio.wait(self._reloads)
+        if tasks:
+            await asyncio.wait(tasks)
         await self._operations.aclose()
         await self._certificates.aclose()
         await self._roster.aclose()
@@ -144,11 +157,11 @@ class Steward:
                     descriptor=descriptor,
                 )
             case "state":
-                self.state = State(
-                    message["phase"], message["worker_restarts"], message["steward_restarts"]
-                )
+                self.state = State(**{each.name: message[each.name] for each in fields(State)})
             case "reload":
                 self._begin_reload()
+            case "release":
+                self._release()
             case word:
                 raise ValueError(f"the steward is told {word!r}")
 
@@ -156,9 +169,22 @@ class Steward:
         log.info("told to reload")
         if len(self._reloads) > 1:
             return  # one waits for its turn, and will read what there is by then
-        task = asyncio.get_running_loop().create_task(self.reload())
-        self._reloads.add(task)
-        task.add_done_callback(self._reloads.discard)
+        self._own(self._reloads, self.reload())
+
+    def _release(self) -> None:
+        """Let another PoP answer operators, on the same sockets, and say when that is so."""
+        self._own(self._releases, self._stop_answering())
+
+    async def _stop_answering(self) -> None:
+        try:
+            await self._operations.aclose()
+        finally:
+            self._orders.report("released")
+
+    def _own(self, tasks: set[asyncio.Task[T]], work: Coroutine[Any, Any, T]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     def _lost(self, worker: int, number: int) -> None:
         self._orders.report("lost", worker=worker, number=number)
@@ -167,6 +193,9 @@ class Steward:
         """Look at all certificate files and have everybody take the configuration as it is now."""
         if self.state.phase == "draining":
             return NotReloaded((without_line((), "the edge is about to end"),))
+        if self.state.successor:
+            said = f"process {self.state.successor} is about to take over: reload when it has"
+            return NotReloaded((without_line((), said),))
         return await self._reloading.reload()
 
     async def prepare(self, config: Config, locate: Locate = without_line) -> Prepared:
@@ -224,6 +253,7 @@ class Steward:
             processes=ProcessFacts(
                 workers=len(here),
                 worker_restarts=self.state.worker_restarts,
+                worker_hangs=self.state.worker_hangs,
                 steward_restarts=self.state.steward_restarts,
                 cpu_seconds={
                     str(index): each.latest.cpu_seconds
@@ -242,6 +272,8 @@ class Steward:
             "version": __version__,
             "pid": self.given.pid,
             "phase": self.state.phase,
+            "successor": self.state.successor or None,
+            "predecessor": self.state.predecessor or None,
             "uptime_seconds": self.given.clock.monotonic() - self.given.started,
             "connections": sum(facts.connections.values()),
             "cache": {
@@ -260,6 +292,7 @@ class Steward:
                 if each.latest is not None
             ],
             "worker_restarts": self.state.worker_restarts,
+            "worker_hangs": self.state.worker_hangs,
             "steward": {"pid": os.getpid(), "restarts": self.state.steward_restarts},
         }
 

@@ -2,8 +2,9 @@
 
 Without an event loop and without threads, so that it can fork at any time. It serves nothing, keeps
 no certificate and answers no operator: N workers and one steward do, which are told to end in order
-by SIGTERM or SIGINT and at once by the second one. A process that ends unasked is replaced, on the
-same sockets, at once the first time and then with growing pauses.
+by SIGTERM or SIGINT and at once by the second one. A process that ends unasked, or hangs, is
+replaced, on the same sockets, at once the first time and then with growing pauses. It may begin in
+place of another PoP of its name, and end in favour of the next one (`handover`).
 
 Invariants: sockets and the front context live as long as this process; no child outlives it.
 """
@@ -12,40 +13,41 @@ import logging
 import os
 import selectors
 import signal
-import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Final, Literal
 
 import uvloop
 
 from edgeproxy.clock import Clock, SystemClock
 from edgeproxy.config import compile as slices
-from edgeproxy.config.certificates import load_certificates
-from edgeproxy.config.files import identity_sources
 from edgeproxy.config.schema import Config
 from edgeproxy.errors import UnavailableError
-from edgeproxy.runtime.certificates import front_context
-from edgeproxy.runtime.channel import channel_pair
 from edgeproxy.runtime.children import (
     CONFIGURATION,
     HEARD,
     UNAVAILABLE,
     Child,
     Closable,
-    fork,
     how_it_ended,
     reap,
 )
-from edgeproxy.runtime.generation import Generation
-from edgeproxy.runtime.link import LinkEndedError, Message, link_pair
+from edgeproxy.runtime.crew import Crew
+from edgeproxy.runtime.due import ReloadDue
+from edgeproxy.runtime.endpoints import Endpoints
+from edgeproxy.runtime.giving import Giving, gifts_of, manager_of
+from edgeproxy.runtime.inheritance import Inheritance
+from edgeproxy.runtime.link import Link, Message, Received
+from edgeproxy.runtime.names import Names
 from edgeproxy.runtime.notify import Notifier
-from edgeproxy.runtime.reloading import Read, adopt_connections, adopt_log
+from edgeproxy.runtime.reloading import Read
 from edgeproxy.runtime.serving import Post, work
-from edgeproxy.runtime.sockets import bind_all, bind_shared, close_all, name_of
 from edgeproxy.runtime.stdout import SharedStdout
 from edgeproxy.runtime.steward import Stewardship, keep
+from edgeproxy.runtime.taking import Succession, Taken
 from edgeproxy.runtime.wakeup import Wakeup
+from edgeproxy.runtime.watching import SILENCE_SECONDS, Watching
 from edgeproxy.siblings.lines import close_lines, make_lines
 
 log = logging.getLogger(__name__)
@@ -59,7 +61,10 @@ _HURRY_SECONDS: Final = 3.0
 
 
 class Supervisor:
-    """`run` it once; `announce` takes a line for whoever watches it start and end."""
+    """`run` it once; `announce` takes a line for whoever watches it start and end.
+
+    `taken` is what a PoP that runs has handed over, whose place this one takes.
+    """
 
     def __init__(
         self,
@@ -69,27 +74,36 @@ class Supervisor:
         *,
         read: Read | None = None,
         clock: Clock | None = None,
+        taken: Taken | None = None,
     ) -> None:
         self._config = config
         self._read = read
-        self._generation = 0
-        self._is_reload_due = False
-        self._is_reloading = False
         self._announce = announce
         self._clock = clock or SystemClock()
-        self._steward = Child("steward")
-        self._workers = [Child(f"worker {index}") for index in range(workers)]
         self._phase: Literal["starting", "serving", "draining"] = "starting"
         self._deadline: float | None = None
         self._is_hurried = False
         self._fruitless = 0
         self._restarts = {"worker": 0, "steward": 0}
+        self._hangs = 0
         self._code = 0
         self._wakeup = Wakeup()
         self._selector = selectors.DefaultSelector()
-        self._started = self._clock.monotonic()
-        self._notifier = Notifier(os.environ, monotonic=self._clock.monotonic)
-        self._alive_due = self._started
+        self._crew = Crew(workers, self._selector, self._received)
+        self._steward, self._workers = self._crew.steward, self._crew.workers
+        monotonic = self._clock.monotonic
+        self._started = monotonic()
+        self._environ = dict(os.environ) if taken is None else taken.environ(os.environ)
+        self._notifier = Notifier(self._environ, monotonic=monotonic)
+        self._watching = Watching(self._notifier.watchdog_seconds, monotonic)
+        self._due = ReloadDue()
+        self._is_reloading = False
+        self._taken = taken
+        self._succession = Succession(
+            taken, monotonic, on_step=self._advance, on_failed=self._give_up
+        )
+        self._names: Names | None = None
+        self._giving: Giving | None = None
 
     def run(self) -> int:
         """Serve until told to end; return the exit code.
@@ -101,62 +115,66 @@ class Supervisor:
         with ExitStack() as held:
             held.callback(self._selector.close)
             held.callback(self._wakeup.stop)
+            if self._taken is not None:
+                held.callback(self._taken.close)
             self._prepare(held)
             self._wakeup.start(HEARD)
             self._selector.register(self._wakeup, selectors.EVENT_READ)
-            held.callback(self._kill_all)
+            self._succession.listen(self._selector)
+            held.callback(self._succession.close)
+            held.callback(self._crew.kill)
+            self._advance()
             self._begin_due()
-            while self._phase != "draining" or self._living():
+            while self._phase != "draining" or self._crew.living():
                 self._turn()
         return self._code
 
     def _prepare(self, held: ExitStack) -> None:
         """Bind everything and load what all processes inherit."""
-        config, count = self._config, len(self._workers)
-        self._https = bind_shared(slices.https_addresses(config), count)
-        held.callback(self._close_listeners)
-        self._http: list[list[socket.socket]] = [[] for _ in self._workers]
-        self._http = bind_shared(slices.redirect_addresses(config), count)
-        self._metrics = bind_all(slices.metrics_addresses(config))
-        held.callback(close_all, self._metrics)
-        sources = identity_sources(config)  # a folder may hold others when a steward follows
-        identities = load_certificates(config, now=self._clock.now())
-        self._identities = list(zip(sources, identities, strict=True))
-        self._front = front_context(config, identities, self._clock)
+        config, taken = self._config, self._taken
+        groups = () if taken is None else taken.groups
+        self._endpoints = Endpoints.bind(config, len(self._workers), groups)
+        held.callback(self._endpoints.close)
+        folder = slices.state_directory(config, os.environ)
+        if taken is None:
+            self._names = Names.claim(folder, config.pop.name)
+        else:
+            self._names = Names.taken(folder, config.pop.name, taken)
+        held.callback(self._let_go)
+        self._inherited = Inheritance(config, len(self._workers), self._clock)
         self._stdout = SharedStdout()
         held.callback(self._stdout.close)
-        self._lines = make_lines(count)
+        self._lines = make_lines(len(self._workers))
         held.callback(close_lines, self._lines)
-
-    def _close_listeners(self) -> None:
-        """Accept nothing any more; workers do the same with what they have of these."""
-        for sockets in (*self._https, *self._http):
-            close_all(sockets)
 
     # --- one turn -------------------------------------------------------------------------------
 
     def _turn(self) -> None:
         for key, _ in self._selector.select(self._patience()):
-            if isinstance(key.data, Child):
-                self._hear(key.data)
+            if key.data is not None:
+                key.data()
         for number in self._wakeup.heard():
             self._heard_signal(number)
         for pid, status in reap():
             self._ended(pid, status)
+        self._succession.expire()
+        if self._giving is not None:
+            self._giving.expire()
         if self._phase == "draining":
             self._go_on_draining()
         else:
             self._begin_due()
-        self._stay_alive()
+        self._watch()
 
-    def _patience(self) -> float | None:
-        """Return until when there is nothing to do by ourselves; None: for ever."""
-        moments = [] if self._deadline is None else [self._deadline]
-        if self._notifier.watchdog_seconds is not None:
-            moments.append(self._alive_due)
+    def _patience(self) -> float:
+        """Return how long there is nothing to do by ourselves, in seconds."""
+        deadlines = [self._deadline, self._succession.deadline]
+        if self._giving is not None:
+            deadlines.append(self._giving.deadline)
+        moments = [self._watching.due, *(each for each in deadlines if each is not None)]
         if self._phase != "draining":
-            moments += [each.due for each in self._places() if not each.pid]
-        return max(0.0, min(moments) - self._clock.monotonic()) if moments else None
+            moments += [each.due for each in self._crew.all if not each.pid]
+        return max(0.0, min(moments) - self._clock.monotonic())
 
     def _heard_signal(self, number: int) -> None:
         if number in (signal.SIGTERM, signal.SIGINT):
@@ -165,89 +183,95 @@ class Supervisor:
             else:
                 self._drain()
         elif number == signal.SIGHUP and self._phase != "draining":
-            self._is_reload_due = True
+            self._due.ask()
             self._reload_when_due()
 
-    def _reload_when_due(self) -> None:
-        """Have the steward reload; due until it has begun, so that a successor is told again."""
-        if self._is_reload_due and self._steward.is_ready:
-            self._steward.tell({"do": "reload"})
-
-    def _stay_alive(self) -> None:
-        """Feed the service manager's watchdog while a worker reports, or none could.
-
-        One that is stuck does not end the others.
-        """
-        now, every = self._clock.monotonic(), self._notifier.watchdog_seconds
-        if every is None or now < self._alive_due:
+    def _watch(self) -> None:
+        """Replace workers that hang, and feed the service manager's watchdog while one does not."""
+        if not self._watching.look(self._workers):
             return
-        self._alive_due = now + every
-        serving = [each for each in self._workers if each.is_ready]
-        if not serving or any(now - each.heard < 2 * every for each in serving):
+        if self._notifier.watchdog_seconds is not None and self._watching.is_well(self._workers):
             self._notifier.alive()
+        if self._phase != "draining":
+            for each in self._watching.hanging(self._workers):
+                self._kill_hanging(each, f"has said nothing for {SILENCE_SECONDS:g} s")
 
-    def _hear(self, child: Child) -> None:
-        if child.link is None:
-            return
-        try:
-            for message, descriptor in child.link.received():
-                if message["is"] == "configuration" and descriptor is not None:
-                    self._adopt(descriptor)
-                else:
-                    self._heard(child, message)
-        except LinkEndedError:
-            self._selector.unregister(child.link)
-            child.unlink()
+    def _kill_hanging(self, worker: Child, what: str) -> None:
+        log.error("%s, process %d, %s: it hangs, and is killed", worker.name, worker.pid, what)
+        self._hangs += 1
+        worker.silent = 0
+        os.kill(worker.pid, signal.SIGKILL)
+
+    # --- what children say ----------------------------------------------------------------------
+
+    def _received(self, child: Child, received: Received) -> None:
+        message, descriptor = received
+        if message["is"] == "configuration" and descriptor is not None:
+            self._inherited.adopt(descriptor)
+        else:
+            self._heard(child, message)
 
     def _heard(self, child: Child, message: Message) -> None:
-        child.heard = self._clock.monotonic()
-        if message["is"] == "ready":
-            self._is_ready(child)
-        elif message["is"] in ("reloading", "reloaded"):
-            self._tell_reloading(is_reloading=message["is"] == "reloading")
-        elif message["is"] == "lost" and child is self._steward:
-            worker = self._workers[message["worker"]]
-            if worker.channel == message["number"]:
-                self._connect(worker)
+        child.silent = 0
+        match message["is"]:
+            case "prepared":
+                child.is_prepared = True
+                self._advance()
+            case "ready":
+                self._is_ready(child)
+            case _ if child is self._steward:
+                self._heard_of_steward(message)
+
+    def _heard_of_steward(self, message: Message) -> None:
+        match message["is"]:
+            case "reloading":
+                self._due.begun()
+                self._tell_reloading()
+            case "reloaded":
+                self._due.ended()
+                self._tell_reloading()
+            case "released":
+                self._release()
+            case "lost":
+                worker = self._workers[message["worker"]]
+                if worker.channel == message["number"]:
+                    self._crew.connect(worker)
+            case "hangs":
+                worker = self._workers[message["worker"]]
+                if worker.pid == message["pid"]:
+                    self._kill_hanging(worker, "does not answer the steward")
 
     def _is_ready(self, child: Child) -> None:
         child.is_ready = True
         self._fruitless = 0
-        if self._phase == "starting" and all(each.is_ready for each in self._places()):
+        self._advance()
+        if self._phase == "starting" and all(each.is_ready for each in self._crew.all):
             self._phase = "serving"
             self._tell_state()
-            self._say_where()
+            for line in self._endpoints.described():
+                self._announce(line)
+            if self._taken is not None:
+                self._notifier.main_pid(os.getpid())
             self._notifier.ready()
         if child is self._steward:
             self._reload_when_due()
 
-    def _tell_reloading(self, *, is_reloading: bool) -> None:
+    # --- reloads --------------------------------------------------------------------------------
+
+    def _reload_when_due(self) -> None:
+        """Have the steward reload; due until it has ended, so that a successor is told again."""
+        if self._due.is_wanted and self._steward.is_ready and self._successor is None:
+            self._steward.tell({"do": "reload"})
+
+    def _tell_reloading(self) -> None:
         """Tell the service manager, which must hear of the end of what it heard the beginning."""
-        self._is_reload_due = self._is_reload_due and not is_reloading
+        is_reloading = self._due.is_running or (self._is_reloading and self._due.is_wanted)
         if self._phase == "serving" and is_reloading != self._is_reloading:
             if is_reloading:
                 self._notifier.reloading()
             else:
                 self._notifier.ready()
             self._is_reloading = is_reloading
-
-    def _adopt(self, descriptor: int) -> None:
-        """Let all that are born from now on begin with what is current, and drain by it."""
-        try:
-            current = Generation.of_descriptor(descriptor)
-            self._front.adopt(
-                slices.tls_parameters(current.config),
-                unknown_name=current.config.tls.unknown_sni,
-                no_name=current.config.tls.no_sni,
-            )
-            self._front.replace([identity for _, identity in current.identities])
-            adopt_log(self._config, current.config)
-            adopt_connections(*map(self._share_of, (self._config, current.config)))
-        except Exception:  # those to come begin with what there was, and the steward tells them
-            log.exception("the configuration that is current is not known to the main process")
-            return
-        self._generation, self._config = current.number, current.config
-        self._identities = list(current.identities)
 
     # --- beginning ------------------------------------------------------------------------------
 
@@ -257,105 +281,79 @@ class Supervisor:
             self._begin(self._steward, self._be_steward)
             self._tell_state()
             for worker in self._workers:
-                self._connect(worker)
+                self._crew.connect(worker)
         for index, worker in enumerate(self._workers):
             if not worker.pid and worker.due <= now:
-                self._begin(worker, lambda index=index: self._be_worker(index))  # type: ignore[misc]
-                self._connect(worker)
+                self._begin(worker, partial(self._be_worker, index))
+                self._crew.connect(worker)
 
-    def _begin(self, child: Child, body: Callable[[], int]) -> None:
-        now = self._clock.monotonic()
-        here, self._there = link_pair()
-        inherited: list[Closable] = [self._wakeup, self._selector, here, *self._not_for(child)]
-        try:
-            pid = fork(child.name, body, inherited=inherited)
-        except OSError as error:
-            log.error("%s cannot begin: %s", child.name, error.strerror)  # noqa: TRY400 - says all
-            here.close()
-            child.born = now
-            child.ended(now)
+    def _begin(self, child: Child, body: Callable[[Link], int]) -> None:
+        inherited: list[Closable] = [self._wakeup, self._selector, *self._not_for(child)]
+        if not self._crew.begin(child, body, inherited, self._clock.monotonic()):
             self._fail()
-            return
-        finally:
-            self._there.close()
-        child.begun(pid, here, now)
-        self._selector.register(here, selectors.EVENT_READ, child)
-        log.info("%s is process %d", child.name, pid)
 
     def _not_for(self, child: Child) -> Iterator[Closable]:
         """Yield what a child inherits and must not hold open."""
-        yield from (each.link for each in self._places() if each.link is not None)
+        yield from self._succession.held()
+        if self._giving is not None:
+            yield from self._giving.held()
+        if self._names is not None:
+            yield from self._names.held(has_control=child is self._steward)
         if child is self._steward:
+            yield from self._endpoints.for_clients()
             yield from (sender for lines in self._lines[:1] for sender in lines.senders)
         else:
-            yield from self._metrics
-        for other, https, http in zip(self._workers, self._https, self._http, strict=True):
-            if other is not child:
-                yield from (*https, *http)
+            yield from self._endpoints.not_of_worker(self._workers.index(child))
         for other, lines in zip(self._workers, self._lines, strict=False):
             if other is not child:
                 yield lines.receiver
 
-    def _be_worker(self, index: int) -> int:
+    def _be_worker(self, index: int, link: Link) -> int:
         post = Post(
-            self._share_of(self._config),
-            self._front,
-            self._https[index],
-            self._http[index],
+            self._inherited.share,
+            self._inherited.front,
+            self._endpoints.of_worker("https", index),
+            self._endpoints.of_worker("http", index),
             self._stdout.write,
-            self._generation,
-            self._notifier.watchdog_seconds,
+            self._inherited.current.number,
+            self._watching.alive_seconds,
             self._lines[index] if self._lines else None,
         )
-        return uvloop.run(work(post, self._there))
+        return uvloop.run(work(post, link))
 
-    def _be_steward(self) -> int:
+    def _be_steward(self, link: Link) -> int:
         stewardship = Stewardship(
-            Generation(self._generation, self._config, self._identities),
+            self._inherited.current,
             len(self._workers),
             self._read,
-            self._metrics,
+            self._endpoints.metrics,
+            None if self._names is None else self._names.control.sock,
             self._clock,
             self._started,
             os.getppid(),
             is_first=not self._restarts["steward"],
         )
-        return uvloop.run(keep(stewardship, self._there))
-
-    def _connect(self, worker: Child) -> None:
-        """Give a worker and the steward a channel, if both are there."""
-        if not worker.pid or not self._steward.pid:
-            return
-        worker.channel += 1
-        ends = channel_pair()
-        order: dict[str, object] = {
-            "do": "channel",
-            "worker": self._workers.index(worker),
-            "number": worker.channel,
-            "pid": worker.pid,
-        }
-        self._steward.tell(order, ends[0].fileno())
-        worker.tell({"do": "channel"}, ends[1].fileno())
-        close_all(ends)
+        return uvloop.run(keep(stewardship, link))
 
     # --- ending ---------------------------------------------------------------------------------
 
     def _ended(self, pid: int, status: int) -> None:
-        child = next((each for each in self._places() if each.pid == pid), None)
-        if child is None:
+        found = self._crew.ended(pid, self._clock.monotonic())
+        if found is None:
             return
-        was_ready = child.is_ready
-        if child.link is not None:
-            self._selector.unregister(child.link)
-        child.ended(self._clock.monotonic())
+        child, was_ready = found
         if self._phase == "draining":
             if status:
                 log.error("%s, process %d, %s", child.name, pid, how_it_ended(status))
+            if child is self._steward:
+                self._release()
             return
         log.error("%s, process %d, %s", child.name, pid, how_it_ended(status))
         self._restarts["steward" if child is self._steward else "worker"] += 1
         if child is self._steward:
-            self._tell_reloading(is_reloading=False)
+            if not self._due.died():
+                log.error("a reload is given up: no steward has outlived it")
+            self._tell_reloading()
         self._tell_state()
         if self._phase == "starting" and status >> 8 in (CONFIGURATION, UNAVAILABLE):
             self._code = status >> 8  # it has said why, and would say so again
@@ -372,12 +370,14 @@ class Supervisor:
             )
 
     def _drain(self) -> None:
+        self._succession.give_up()
         self._phase = "draining"
         self._announce("draining")
-        self._notifier.stopping()
-        self._close_listeners()
+        if self._succession.is_owner:  # else the service manager has never heard of us
+            self._notifier.stopping()
+        self._endpoints.close_listeners()
         self._deadline = (
-            self._clock.monotonic() + self._config.limits.drain_timeout + _GRACE_SECONDS
+            self._clock.monotonic() + self._inherited.config.limits.drain_timeout + _GRACE_SECONDS
         )
         self._tell_state()
         for worker in self._workers:
@@ -393,33 +393,15 @@ class Supervisor:
                 log.error("processes that do not end are killed")
                 self._code = self._code or 1
             self._deadline = None
-            self._kill_all()
+            self._crew.kill()
 
     def _hurry(self) -> None:
         self._is_hurried = True
         self._deadline = self._clock.monotonic() + _HURRY_SECONDS
-        for child in self._living():
+        for child in self._crew.living():
             child.tell({"do": "hurry"})
 
-    def _kill_all(self) -> None:
-        """Leave nobody behind, and no zombie."""
-        for child in self._living():
-            os.kill(child.pid, signal.SIGKILL)
-        for child in self._living():
-            os.waitpid(child.pid, 0)
-            child.pid = 0
-            child.unlink()
-
     # --- small ----------------------------------------------------------------------------------
-
-    def _places(self) -> Sequence[Child]:
-        return (self._steward, *self._workers)
-
-    def _share_of(self, config: Config) -> Config:
-        return slices.share_of_worker(config, len(self._workers))
-
-    def _living(self) -> list[Child]:
-        return [each for each in self._places() if each.pid]
 
     def _tell_state(self) -> None:
         self._steward.tell(
@@ -427,19 +409,89 @@ class Supervisor:
                 "do": "state",
                 "phase": self._phase,
                 "worker_restarts": self._restarts["worker"],
+                "worker_hangs": self._hangs,
                 "steward_restarts": self._restarts["steward"],
+                "successor": self._successor or 0,
+                "predecessor": self._succession.predecessor,
             }
         )
 
-    def _say_where(self) -> None:
-        for sock in self._https[0]:
-            self._announce(f"listening on https://{_shown(sock)} (h2, http/1.1)")
-        for sock in self._http[0]:
-            self._announce(f"listening on http://{_shown(sock)} (redirects to https)")
-        for sock in self._metrics:
-            self._announce(f"listening on http://{_shown(sock)} (metrics)")
+    # --- in place of another PoP ----------------------------------------------------------------
 
+    def _advance(self) -> None:
+        """Let begin who may: all at once, but in place of a PoP that runs, see `taking`."""
+        succession = self._succession
+        succession.advance(
+            are_prepared=all(each.is_prepared for each in self._crew.all),
+            are_workers_ready=all(each.is_ready for each in self._workers),
+        )
+        if succession.may_workers_serve:
+            for worker in self._workers:
+                worker.serve()
+        if succession.is_owner:
+            self._become_owner()
+            self._steward.serve()
+        self._tell_state()
 
-def _shown(sock: socket.socket) -> str:
-    host, port = name_of(sock)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    def _become_owner(self) -> None:
+        if self._giving is None and self._names is not None and self._phase != "draining":
+            self._giving = Giving(self, self._names.listener, self._selector, self._clock.monotonic)
+        if self._succession.is_reload_due:
+            self._succession.is_reload_due = False
+            self._due.ask()
+            self._reload_when_due()
+
+    def _give_up(self, reason: str) -> None:
+        log.error("the take-over has failed: %s", reason)
+        self._code = UNAVAILABLE
+        self._drain()
+
+    # --- in favour of another one: `Giver` ------------------------------------------------------
+
+    @property
+    def _successor(self) -> int | None:
+        return None if self._giving is None else self._giving.successor
+
+    def why_not_now(self) -> str:
+        """Return why nobody can take over at this moment; see `Giver`."""
+        if self._phase != "serving":
+            return f"it is {self._phase}"
+        return "it reloads its configuration" if self._due.is_open else ""
+
+    def gifts(self) -> Iterable[tuple[Message, Sequence[int]]]:
+        """Yield all that a successor needs; see `Giver`."""
+        yield from gifts_of(self._endpoints.groups)
+        if self._names is not None:
+            yield {"is": "control"}, self._names.descriptors()
+        yield {"is": "all", "pid": os.getpid(), "manager": manager_of(self._environ)}, ()
+
+    def succession_changed(self) -> None:
+        """Tell who answers operators; see `Giver`."""
+        self._tell_state()
+        self._reload_when_due()
+
+    def hand_over(self, successor: int) -> None:
+        """Drain beside the process that accepts from now on; see `Giver`."""
+        self._notifier.main_pid(successor)
+        self._notifier = Notifier({}, monotonic=self._clock.monotonic)  # it listens to that one now
+        if self._phase != "draining":
+            self._drain()
+        if self._steward.is_ready:
+            self._steward.tell({"do": "release"})
+        else:
+            self._release()
+
+    def _release(self) -> None:
+        if self._giving is not None and self._giving.is_over:
+            self._giving.release(is_reload_due=self._due.is_open)
+
+    def _let_go(self) -> None:
+        """Give up names that are ours; whoever takes over, or has, goes on with them."""
+        is_last = self._successor is None
+        if self._giving is not None:
+            self._giving.close()
+        if self._names is not None:
+            if self._succession.is_owner and is_last:
+                self._names.close()
+            else:
+                self._names.leave()

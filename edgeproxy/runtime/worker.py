@@ -38,7 +38,7 @@ from edgeproxy.observe.facts import Facts
 from edgeproxy.runtime import stdout
 from edgeproxy.runtime.certificates import Certificates, certificates, front_context
 from edgeproxy.runtime.notify import Notifier
-from edgeproxy.runtime.operations import Operations, facts
+from edgeproxy.runtime.operations import Operations, claim_control, facts
 from edgeproxy.runtime.prepared import Locate, Prepared, Served, build, prepare, without_line
 from edgeproxy.runtime.reloading import Read, Reloading, adopt_connections, adopt_log
 from edgeproxy.runtime.sockets import Address, bind_all, close_all, name_of
@@ -193,8 +193,11 @@ class PointOfPresence:
             is_serving=lambda: self._phase == "serving",
             reload=self.reload,
         )
+        control = claim_control(self._state_folder, self._config.pop.name)
+        if control is not None:
+            self._stack.callback(control.close)
         self._stack.push_async_callback(operations.aclose)
-        await operations.start(metrics, self._state_folder, self._config.pop.name)
+        await operations.start(metrics, None if control is None else control.sock)
 
     async def _look_at_certificates(self) -> None:
         if self._certificates is not None:

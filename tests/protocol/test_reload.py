@@ -4,43 +4,19 @@ import asyncio
 import json
 import os
 import signal
-import socket
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
+from edgeproxy.runtime.due import DEATHS_MAX
 from tests.protocol.test_workers import two_workers
 from tests.support.h1_client import h1_client
 from tests.support.h2_client import h2_client
+from tests.support.manager import heard
 from tests.support.pop import ENTRY, make_place, scripted_origin
-from tests.support.served import run, served
+from tests.support.served import IMPATIENT, PATIENCE_SECONDS, run, served
 
 PASS = ENTRY.replace('policy = "entry"', 'policy = "pass"')
-
-
-@pytest.fixture
-async def manager(tmp_path, monkeypatch):
-    """Return a queue of what a service manager hears, which always listens."""
-    said: asyncio.Queue = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.bind(str(tmp_path / "notify"))
-        sock.setblocking(False)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        monkeypatch.setenv("WATCHDOG_USEC", "200000")
-        monkeypatch.delenv("WATCHDOG_PID", raising=False)
-        loop.add_reader(sock, lambda: said.put_nowait(sock.recv(1000)))
-        yield said
-        loop.remove_reader(sock)
-
-
-async def heard(manager, *wanted: bytes) -> None:
-    """Wait until these beginnings were heard, in that order."""
-    left = list(wanted)
-    async with asyncio.timeout(60):
-        while left:
-            if (await manager.get()).startswith(left[0]):
-                del left[0]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -144,18 +120,76 @@ async def test_a_signal_that_a_steward_did_not_live_to_obey_is_for_its_successor
         await all_say(stage, clients, "fwd=bypass")
 
 
-async def test_a_worker_that_hangs_keeps_all_others_from_changing(tmp_path):
+async def test_a_worker_that_hangs_is_replaced_and_keeps_nobody_from_changing(tmp_path, manager):
+    async with two_workers(tmp_path, IMPATIENT) as stage, AsyncExitStack() as stack:
+        client = await stage.client_of(stack, 0)
+        text = (tmp_path / "edge.toml").read_text()
+        os.kill(stage.pids["worker 1"], signal.SIGSTOP)
+        assert (await reload(stage, text.replace(ENTRY, PASS)))[1]["changed"] == ["host"]
+        await stage.edge.has_said("worker 1, process .* it hangs, and is killed")
+        await all_say(stage, [client], "fwd=bypass")
+        status = await stage.until(lambda said: len(said["workers"]) == 2)
+        assert (status["worker_restarts"], status["worker_hangs"]) == (1, 1)
+        await all_say(stage, [await stage.client_of(stack, 1)], "fwd=bypass")
+
+        workers = [each["pid"] for each in (await stage.status())["workers"]]
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        for _ in workers:
+            await stage.edge.says("has said nothing for 3 s: it hangs, and is killed")
+        said = await stage.until(lambda said: len(others(said, workers)) == 2)
+        assert said["worker_hangs"] == 3
+        while not manager.empty():
+            manager.get_nowait()
+        await heard(manager, b"WATCHDOG=1")
+        await all_say(stage, [await stage.client_of(stack, 0)], "fwd=bypass")
+        assert (await stage.metrics())["edge_worker_hangs_total"] == 3
+
+
+def others(status, pids) -> set[int]:
+    return {each["pid"] for each in status["workers"]} - set(pids)
+
+
+async def test_a_reload_outlives_its_steward_but_not_every_one(tmp_path):
     async with two_workers(tmp_path) as stage, AsyncExitStack() as stack:
         client = await stage.client_of(stack, 0)
         path = tmp_path / "edge.toml"
-        text = path.read_text()
-        os.kill(stage.pids["worker 1"], signal.SIGSTOP)
-        path.write_text(text.replace(ENTRY, PASS))
-        code, out, _ = await run("reload", "-c", path, "--json")
-        assert code == 78
-        assert "worker 1 did not answer within 10 s" in json.loads(out)["problems"][0]["message"]
-        await client.get("/a")
-        await all_say(stage, [client], "fra1; hit")
-        os.kill(stage.pids["worker 1"], signal.SIGCONT)
-        assert (await reload(stage, text.replace(ENTRY, PASS)))[1]["changed"] == ["host"]
+        text = path.read_text().replace(ENTRY, PASS)
+        hold(path)
+        stage.edge.hang_up()
+        async with read_by_a_steward(path):
+            (tmp_path / "next.toml").write_text(text)
+            (tmp_path / "next.toml").replace(path)
+            await stage.reborn("steward", stage.pids["steward"])
+        await stage.edge.says("configuration reloaded, changed: host")
         await all_say(stage, [client], "fwd=bypass")
+
+        hold(path)
+        stage.edge.hang_up()
+        for _ in range(DEATHS_MAX):
+            async with read_by_a_steward(path):
+                await stage.reborn("steward", stage.pids["steward"])
+        await stage.edge.has_said("a reload is given up: no steward has outlived it")
+        status = await stage.until(lambda said: len(said["workers"]) == 2)
+        assert status["steward"]["restarts"] == 1 + DEATHS_MAX
+        await all_say(stage, [client], "fwd=bypass")
+
+
+def hold(path) -> None:
+    """Let whoever reads the configuration wait."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+@asynccontextmanager
+async def read_by_a_steward(path):
+    """Wait until it is being read, and let the reader wait for the first octet."""
+    writer = None
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while writer is None:
+            try:
+                writer = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:  # nobody reads it
+                await asyncio.to_thread(os.sched_yield)
+    yield
+    os.close(writer)

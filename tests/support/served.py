@@ -15,8 +15,12 @@ from pathlib import Path
 PATIENCE_SECONDS = 60
 
 
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "edgeproxy", *map(str, arguments)]
+PROGRAM = "edgeproxy"
+IMPATIENT = "tests.support.impatient"
+
+
+def command(*arguments: object, program: str = PROGRAM) -> list[str]:
+    return [sys.executable, "-m", program, *map(str, arguments)]
 
 
 class Served:
@@ -99,17 +103,26 @@ async def run(*arguments: object) -> tuple[int, str, str]:
 
 
 @asynccontextmanager
-async def served(config: Path, prefix: Sequence[str] = ()):
-    """Run `edgeproxy serve`; its access log goes nowhere. `prefix` is a command that runs it."""
+async def starting(
+    config: Path, prefix: Sequence[str] = (), arguments: Sequence[str] = (), program: str = PROGRAM
+):
+    """Begin to run `edgeproxy serve`; its access log goes nowhere."""
     process = await asyncio.create_subprocess_exec(
         *prefix,
-        *command("serve", "-c", config),
+        *command("serve", "-c", config, *arguments, program=program),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
     edge = Served(process)
     try:
-        await edge.started()
         yield edge
     finally:
         await edge.gone()
+
+
+@asynccontextmanager
+async def served(config: Path, prefix: Sequence[str] = (), **how):
+    """Run `edgeproxy serve` until it listens; `prefix` is a command that runs it."""
+    async with starting(config, prefix, **how) as edge:
+        await edge.started()
+        yield edge

@@ -55,6 +55,20 @@ def test_workers_are_named_where_there_are_several(place):
     assert "  workers     2, 3 restarts, CPU seconds 1.2, 1.2" in result.stdout.splitlines()
 
 
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ({"successor": 18}, "  take-over   process 18 is about to take over"),
+        ({"predecessor": 16}, "  take-over   from process 16, which finishes what it has begun"),
+    ],
+)
+def test_a_take_over_is_shown(place, more, line):
+    path, socket = place
+    with control_socket(socket, (200, said() | more)):
+        result = invoke("status", "-c", path)
+    assert (result.exit_code, line in result.stdout.splitlines()) == (OK, True)
+
+
 def test_for_machines(place):
     path, socket = place
     with control_socket(socket, (200, said())):

@@ -6,7 +6,7 @@ import pytest
 
 from edgeproxy.errors import DownstreamError
 from edgeproxy.http.messages import Request, Response
-from edgeproxy.listeners.http1 import Http1Session
+from edgeproxy.listeners.http1 import FIRST_REQUEST_SECONDS, Http1Session
 from edgeproxy.wire.limits import Limits
 from tests.support.clock import ManualClock
 from tests.support.http1_session import (
@@ -135,6 +135,21 @@ async def test_draining_closes_an_idle_connection(connection: Connection) -> Non
     connection.session.drain()
     assert connection.channel.is_closed
     connection.session.drain()
+
+
+async def test_draining_leaves_a_new_connection_a_moment_for_its_request(
+    connection: Connection,
+) -> None:
+    connection.session.drain()
+    connection.tick_after(FIRST_REQUEST_SECONDS / 2)
+    assert not connection.channel.is_closed
+    connection.receive(get(b"/hit"))
+    assert connection.sent == LAST
+    assert connection.channel.is_closed
+    unused = Connection()
+    unused.session.drain()
+    unused.tick_after(FIRST_REQUEST_SECONDS)
+    assert (unused.sent, unused.channel.is_closed) == (b"", True)
 
 
 async def test_draining_announces_the_end_in_the_response_that_is_due(

@@ -24,6 +24,7 @@ from edgeproxy.wire.limits import Limits
 from tests.support.barrier import settle
 from tests.support.ca import LocalCa
 from tests.support.clock import ManualClock
+from tests.support.connections import Plain
 from tests.support.h2_client import h2_client
 from tests.support.h2_peer import parse
 from tests.support.http1_session import FakeApplication, Stream, response
@@ -259,6 +260,19 @@ def test_a_drain_lets_sessions_finish_and_takes_nothing_new(run):
             assert server.socket.fileno() >= 0
 
     run(scenario())
+
+
+async def test_who_was_accepted_before_a_drain_is_let_in_and_drained():
+    listener = TcpListener(pytest.fail, clock=ManualClock(), limits=Limits())
+    drained = asyncio.ensure_future(listener.drain(5.0))
+    await asyncio.sleep(0)  # it has begun, and the connection is made a turn later
+    late = Plain(listener)
+    assert listener.connections == 1
+    await settle()
+    assert (late.session.events[0], drained.done()) == ("drain", False)
+    late.connection.connection_lost(None)
+    assert await drained
+    late.transport.free()
 
 
 @RUNNERS

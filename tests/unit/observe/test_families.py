@@ -127,9 +127,10 @@ def test_names_are_what_promtool_asks_for(family: Metric):
 
 
 def test_processes_are_shown_where_there_are_several():
-    shown = values(replace(FACTS, processes=ProcessFacts(2, 3, 1, {"0": 1.5, "1": 2.0})))
+    shown = values(replace(FACTS, processes=ProcessFacts(2, 3, 2, 1, {"0": 1.5, "1": 2.0})))
     assert shown["edge_workers{}"] == 2
     assert shown["edge_worker_restarts_total{}"] == 3
+    assert shown["edge_worker_hangs_total{}"] == 2
     assert shown["edge_steward_restarts_total{}"] == 1
     assert shown["edge_worker_cpu_seconds_total{worker=1}"] == 2.0
     assert not [name for name in values() if "worker" in name]

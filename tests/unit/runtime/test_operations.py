@@ -4,7 +4,7 @@ from edgeproxy.control.certificates import NotReverted
 from edgeproxy.observe.counters import Counters
 from edgeproxy.observe.exposition import Exposition
 from edgeproxy.observe.facts import Facts, TierFacts
-from edgeproxy.runtime.operations import Operations, facts
+from edgeproxy.runtime.operations import Operations, claim_control, facts
 from edgeproxy.runtime.sockets import bind_all, close_all, name_of
 from edgeproxy.store.memory import MemoryStore
 from tests.support.operators import curl, curl_json
@@ -44,19 +44,22 @@ async def operations():
 
 async def test_both_ways_in_are_open_until_the_end(operations, tmp_path):
     [sock] = bind_all([("127.0.0.1", 0)])
-    await operations.start([sock], tmp_path / "state", "fra1")
+    control = claim_control(tmp_path / "state", "fra1")
+    await operations.start([sock], control.sock)
     path = tmp_path / "state" / "fra1.sock"
     assert await curl_json(path, "/v1/status") == (200, {"pop": "fra1"})
     assert (await curl(f"http://127.0.0.1:{name_of(sock)[1]}/healthz")).status == 200
     await operations.aclose()
     close_all([sock])
+    control.close()
     assert not path.exists()
 
 
 async def test_without_a_folder_metrics_are_shown_all_the_same(operations, tmp_path, caplog):
     (tmp_path / "state").touch()
     [sock] = bind_all([("127.0.0.1", 0)])
-    await operations.start([sock], tmp_path / "state", "fra1")
+    assert claim_control(tmp_path / "state", "fra1") is None
+    await operations.start([sock], None)
     [record] = caplog.records
     assert record.levelname == "WARNING"
     assert record.getMessage().startswith(

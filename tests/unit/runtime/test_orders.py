@@ -1,6 +1,8 @@
 import asyncio
 import os
 
+import pytest
+
 from edgeproxy.runtime.link import link_pair
 from edgeproxy.runtime.orders import Orders
 
@@ -57,4 +59,19 @@ async def test_without_a_main_process_everything_ends():
     main.close()
     await orders.hurry.wait()
     assert orders.drain.is_set()
+    child.close()
+
+
+@pytest.mark.parametrize(("order", "may_serve"), [("serve", True), ("drain", False)])
+async def test_who_is_prepared_waits_for_a_word(order, may_serve):
+    main, child = link_pair()
+    orders = Orders(child, print)
+    async with asyncio.TaskGroup() as group:
+        asking = group.create_task(orders.may_serve())
+        await asyncio.sleep(0)
+        assert [message for message, _ in main.received()] == [{"is": "prepared"}]
+        main.send({"do": order})
+    assert asking.result() is may_serve
+    orders.close()
+    main.close()
     child.close()

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from edgeproxy.errors import ConfigError, Problem
+from edgeproxy.observe.counters import Counters
+from edgeproxy.observe.facts import Facts
 from edgeproxy.runtime import rollout as module
 from edgeproxy.runtime.channel import channel_pair
 from edgeproxy.runtime.correspondent import Correspondent
@@ -17,12 +19,16 @@ class Worker:
     """A worker whose configurations are words; it refuses some, and hangs while `held` is."""
 
     def __init__(self, generation=0, refuses=()):
+        self.counters = Counters()
         self.correspondent = Correspondent(None, generation)
         self.correspondent.represent(self)
         self.refuses = refuses
         self.runs = "first"
         self.built = []
         self.held = None
+
+    def facts(self):
+        return Facts()
 
     async def prepare(self, config):
         if self.held is not None:
@@ -39,12 +45,19 @@ class Worker:
 class Company:
     def __init__(self):
         self.roster = Roster(lambda *_what: None, self.heard)
-        self.rollout = Rollout(lambda: self.roster.here, 0, "first")
+        self.silent = []
+        self.rollout = Rollout(lambda: self.roster.here, 0, "first", self.hangs)
         self.workers = {}
+        self.killed = []
         self.number = 0
 
     def heard(self, index, worker, message):
         self.rollout.heard(index, worker, message)
+
+    def hangs(self, index, pid):
+        self.silent.append((index, pid))
+        if index in self.killed:
+            self.roster.here[index].channel.close()
 
     async def join(self, index, worker):
         self.workers[index] = worker
@@ -101,6 +114,7 @@ async def test_who_hangs_refuses_and_who_ends_does_not(company, monkeypatch):
     slow.held = asyncio.Event()
     with pytest.raises(TimeoutError, match="worker 0, 1 did not answer within 0 s"):
         await company.rollout.prepare("second")
+    assert company.silent == []  # all of them: it is no fault of one
     monkeypatch.undo()
     async with asyncio.TaskGroup() as group:
         asking = group.create_task(company.rollout.prepare("third"))
@@ -110,6 +124,22 @@ async def test_who_hangs_refuses_and_who_ends_does_not(company, monkeypatch):
     company.rollout.commit()
     await until(lambda: company.workers[0].runs == "third")
     assert slow.runs == "first"
+
+
+async def test_who_hangs_is_killed_and_the_others_go_on(company, monkeypatch):
+    monkeypatch.setattr(module, "PREPARE_SECONDS", 0.2)
+    monkeypatch.setattr(module, "GONE_SECONDS", 0.0)
+    company.workers[1].held = asyncio.Event()
+    with pytest.raises(TimeoutError, match="worker 1 did not answer"):
+        await company.rollout.prepare("second")
+    assert company.silent == [(1, 2)]
+    monkeypatch.setattr(module, "GONE_SECONDS", 10.0)
+    company.killed = [1]
+    await company.rollout.prepare("second")
+    company.rollout.commit()
+    await until(lambda: company.workers[0].runs == "second")
+    await company.join(1, successor := Worker())
+    await until(lambda: successor.runs == "second")
 
 
 async def test_who_begins_with_an_earlier_one_catches_up(company, caplog):

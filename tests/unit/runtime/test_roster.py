@@ -56,6 +56,9 @@ async def test_workers_are_told_and_asked_and_remembered(tmp_path):
     await until(lambda: len(fronts[0].identities) == 1)
     assert fronts[0].identities[0] is kept  # what stays is not sent again
 
+    workers[0].counters.coalesced = 2
+    workers[0].correspondent._report_again()  # unasked, as every other second
+    await until(lambda: roster.counters(Counters()).coalesced == 2)
     workers[0].counters.coalesced = 3
     await roster.ask()
     assert roster.counters(Counters()).coalesced == 3

@@ -15,7 +15,7 @@ def test_a_following_steward_reads_what_can_be_used_now(tmp_path, caplog):
     first = load_certificates(config)
     pairs = list(zip(identity_sources(config), first, strict=True))
     generation = Generation(0, config, pairs)
-    given = Stewardship(generation, 1, None, [], SystemClock(), 0.0, 1, is_first=False)
+    given = Stewardship(generation, 1, None, [], None, SystemClock(), 0.0, 1, is_first=False)
     leaf = place.ca.issue("localhost", "other.test")
     place.leaf.chain_path.write_bytes(leaf.chain_path.read_bytes())
     assert reread(given) == pairs  # the key does not belong to it yet
