@@ -213,10 +213,21 @@ class H2Client:
 
 
 @asynccontextmanager
-async def h2_client(port: int, ca_file: Path, *, name: str = "localhost", window: int = 2**24):
-    """Connect to a PoP on loopback and run the connection until the block ends."""
-    context = ssl.create_default_context(cafile=str(ca_file))
-    context.set_alpn_protocols(["h2"])
+async def h2_client(
+    port: int,
+    ca_file: Path,
+    *,
+    name: str = "localhost",
+    window: int = 2**24,
+    context: ssl.SSLContext | None = None,
+):
+    """Connect to a PoP on loopback and run the connection until the block ends.
+
+    `context` is one that many connections share, in place of one made for this one.
+    """
+    if context is None:
+        context = ssl.create_default_context(cafile=str(ca_file))
+        context.set_alpn_protocols(["h2"])
     async with asyncio.timeout(20):
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", port, ssl=context, server_hostname=name

@@ -70,6 +70,16 @@ class Served:
     def terminate(self) -> None:
         self._process.send_signal(signal.SIGTERM)
 
+    async def attend(self) -> None:
+        """Read what it says until it ends: nobody may wait for a line meanwhile, or `ended`."""
+        while line := await self._process.stderr.readline():
+            self.said += line.decode()
+
+    async def left(self) -> int:
+        """Wait for the end of one that is attended; return the exit code."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await self._process.wait()
+
     async def ended(self) -> int:
         """Wait for the end; return the exit code."""
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -99,11 +109,11 @@ async def run(*arguments: object) -> tuple[int, str, str]:
 
 
 @asynccontextmanager
-async def served(config: Path, prefix: Sequence[str] = ()):
+async def served(config: Path, prefix: Sequence[str] = (), flags: Sequence[str] = ()):
     """Run `edgeproxy serve`; its access log goes nowhere. `prefix` is a command that runs it."""
     process = await asyncio.create_subprocess_exec(
         *prefix,
-        *command("serve", "-c", config),
+        *command("serve", "-c", config, *flags),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -113,3 +123,15 @@ async def served(config: Path, prefix: Sequence[str] = ()):
         yield edge
     finally:
         await edge.gone()
+
+
+@asynccontextmanager
+async def attended(config: Path, prefix: Sequence[str] = (), flags: Sequence[str] = ()):
+    """Run `edgeproxy serve` for long: what it says is read all the time; it ends by `left`."""
+    async with served(config, prefix, flags) as edge:
+        reading = asyncio.get_running_loop().create_task(edge.attend())
+        try:
+            yield edge
+        finally:
+            edge.kill()
+            await reading
