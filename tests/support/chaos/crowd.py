@@ -13,9 +13,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.support.runs.clients import BrokenError, Client, Clients, Protocol, StatusError
+from tests.support.runs.clients import BrokenError, Client, Clients, Protocol, StatusError, check
 from tests.support.runs.clients import ask as ask_for
-from tests.support.runs.clients import check
 from tests.support.runs.content import Thing, WrongError
 
 STREAMS = 4

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
+from typing import Self
 
 _SECTOR_BYTES = 512  # what st_blocks counts, on every file system
 
@@ -63,7 +64,7 @@ class Watcher(Thread):
         self._is_over = Event()
         self.most = Usage()
 
-    def __enter__(self) -> "Watcher":
+    def __enter__(self) -> Self:
         self.start()
         return self
 

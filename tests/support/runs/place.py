@@ -24,7 +24,8 @@ _RULES = """
 [[host.rule]]
 id = "fixed"
 path = "/fixed/**"
-policy = "versioned"
+policy = "entry"
+override = {{ edge_ttl = "1y" }}
 
 [[host.rule]]
 id = "slow"
@@ -35,8 +36,12 @@ policy = "pass"
 id = "things"
 path = "/**"
 policy = "entry"
-override = {{ edge_ttl = "2s", stale_while_revalidate = "0s", headers = {{ set = {{ x-generation = "{generation}" }} }} }}
-"""  # noqa: E501 - an inline table is one line
+[host.rule.override]
+edge_ttl = "2s"
+stale_while_revalidate = "0s"
+browser = "public, max-age={browser_seconds}"
+headers = {{ set = {{ x-generation = "{generation}" }} }}
+"""
 
 
 @dataclass(frozen=True)
@@ -76,13 +81,13 @@ class Ground:
         generation: int = 0,
         level: str = "info",
     ) -> None:
-        """Write the configuration; `generation` is what responses of /o/ show in x-generation."""
+        """Write the configuration; `generation` is what responses of /o/ show."""
         text = self.place.text(
             url,
             port=self.port,
             listen=f'metrics = "127.0.0.1:{self.metrics_port}"\nworkers = {workers}',
             limits=_LIMITS.format(memory=memory, disk=disk),
-            rules=_RULES.format(generation=generation),
+            rules=_RULES.format(generation=generation, browser_seconds=1000 + generation),
         )
         new = self.config.with_suffix(".new")
         new.write_text(text.replace('"warning"', f'"{level}"'), encoding="utf-8")
