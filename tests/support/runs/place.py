@@ -25,7 +25,7 @@ _RULES = """
 id = "fixed"
 path = "/fixed/**"
 policy = "entry"
-override = {{ edge_ttl = "1y" }}
+override = {{ edge_ttl = "1h" }}
 
 [[host.rule]]
 id = "slow"
