@@ -34,15 +34,15 @@ from tests.support.runs.clients import (
 from tests.support.runs.clients import ask as ask_for
 from tests.support.runs.content import Thing, WrongError
 
-REGULARS = 6
-STREAMS = 3
-HTTP1_DOWNLOADS = 4
-SLOW_READERS = 3
+REGULARS = 4
+STREAMS = 2
+HTTP1_DOWNLOADS = 3
+SLOW_READERS = 2
 PIECE_BYTES, PIECE_SECONDS = 65536, 0.25  # as the origin sends what is slow
 _TRIES = 3
 _PATIENCE_SECONDS = 30.0
 _FAULTS_MAX = 20
-_REGULAR_PAUSE_SECONDS = 0.1
+_REGULAR_PAUSE_SECONDS = 0.25
 
 
 class Crowd:
@@ -80,7 +80,7 @@ class Crowd:
     async def _visit(self, protocol: Protocol) -> None:
         """Come with some questions, and come again with what was not answered."""
         began = time.perf_counter()
-        left = [self.questions.choose() for _ in range(random.randint(1, 3))]
+        left = [self.questions.choose() for _ in range(random.randint(1, 2))]
         for _ in range(_TRIES):
             async with self._clients.connection(protocol) as client:
                 self.counts[f"{protocol} connections"] += 1
