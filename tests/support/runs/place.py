@@ -13,7 +13,7 @@ max_requests_per_connection = 1000000
 
 [cache.memory]
 size = "{memory}"
-max_object = "8MiB"
+max_object = "{max_object}"
 
 [cache.disk]
 path = "cache"
@@ -76,6 +76,7 @@ class Ground:
         url: str,
         *,
         memory: str = "32MiB",
+        max_object: str = "8MiB",
         disk: str = "64MiB",
         workers: int = 2,
         generation: int = 0,
@@ -86,7 +87,7 @@ class Ground:
             url,
             port=self.port,
             listen=f'metrics = "127.0.0.1:{self.metrics_port}"\nworkers = {workers}',
-            limits=_LIMITS.format(memory=memory, disk=disk),
+            limits=_LIMITS.format(memory=memory, max_object=max_object, disk=disk),
             rules=_RULES.format(generation=generation, browser_seconds=1000 + generation),
         )
         new = self.config.with_suffix(".new")
