@@ -37,10 +37,14 @@ floods: ## floods against a worker, and what a good client beside them waits (fl
 	@sh scripts/setup.sh runtime nghttp taskset
 	@$(BIN)/python -m bench.floods $(BENCH_ARGS)
 
-soak: ## the long runs: 200,000 requests, none lost, memory flat; certificates replaced under load
-	@sh scripts/setup.sh dev curl h2load
+soak: ## the long runs: nothing lost, memory flat, under renewals, reloads, kills and broken disks
+	@sh scripts/setup.sh dev curl h2load unshare nsenter
 	@EDGEPROXY_LOAD_REQUESTS=200000 $(BIN)/python -m pytest -s tests/protocol/test_load.py
 	@$(BIN)/python -m tests.support.rotation $(ROTATION_ARGS)
+	@EDGEPROXY_EVERY_FAULT=1 $(BIN)/python -m pytest tests/hostile/test_disk_faults.py
+	@$(BIN)/python -m tests.support.chaos $(CHAOS_ARGS)
+	@$(BIN)/python -m tests.support.mixed $(MIXED_ARGS)
+	@$(BIN)/python -m tests.support.warm $(WARM_ARGS)
 
 tls-scan: ## testssl.sh and sslscan at a running PoP; fails on findings of MEDIUM or above (some minutes)
 	@sh scripts/setup.sh dev openssl testssl sslscan

@@ -6,8 +6,8 @@ over when its cause is.
 
 import asyncio
 import json
+import os
 import re
-import sqlite3
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -22,8 +22,8 @@ from tests.support.served import PATIENCE_SECONDS, attended, run
 
 # Memory holds some of these and never all: the rest is asked of the disk.
 SIZE = 60_000
-MEMORY = "480KiB"
-THINGS = [Thing("fixed", number, SIZE) for number in range(16)]
+MEMORY = "400KiB"
+THINGS = [Thing("fixed", number, SIZE) for number in range(8)]
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Scene:
                     check(thing, await ask(client, thing.path))
 
         async with asyncio.TaskGroup() as group:
-            for protocol in ("h1", "h2", "h1", "h2"):
+            for protocol in ("h1", "h2", "h1"):
                 group.create_task(one(protocol))
 
     async def ask_new(self, count=2):
@@ -85,14 +85,6 @@ class Scene:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while await self.on_disk() <= before:
                 await self.ask_new()
-
-    async def until_kept(self):
-        """Ask until nothing of it is asked of the origin any more: both workers use the disk."""
-        before = -1
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while (now := (await self.origin.asked()).total()) != before:
-                before = now
-                await self.ask()
 
     def told(self, pattern: str, *, most: int = 2) -> None:
         """See that the log told, once per worker."""
@@ -123,7 +115,6 @@ async def test_a_full_file_system_stores_nothing_until_there_is_room(scene):
         await scene.ask()
         change_mounts(scene.edge.pid, "mount", "-o", "remount,size=64m", str(scene.ground.cache))
         await scene.until_stored()
-        await scene.until_kept()
     scene.told("no_space")
     scene.told("works again")
 
@@ -138,7 +129,6 @@ async def test_a_folder_that_may_not_be_written_is_used_when_it_may(scene):
         assert "read_only" in await scene.faults()
         change_mounts(scene.edge.pid, "mount", "-o", "remount,bind,rw", cache)
         await scene.until_stored()
-        await scene.until_kept()
     scene.told("read_only")
     scene.told("works again")
     await scene.agrees()
@@ -154,7 +144,6 @@ async def test_a_folder_that_is_covered_for_a_while_comes_back(scene):
         await scene.ask()
         change_mounts(scene.edge.pid, "umount", cache)
         await scene.until_stored()
-        await scene.until_kept()
     scene.told("going on without")
     scene.told("works again")
     await scene.agrees()
@@ -171,7 +160,6 @@ async def test_bodies_that_cannot_be_reached_are_asked_of_the_origin(scene):
         bodies.unlink()
         bodies.with_name("away").rename(bodies)
         await scene.until_stored()
-        await scene.until_kept()
     scene.told("going on without")
     scene.told("works again")
     await scene.agrees()
@@ -194,7 +182,6 @@ async def test_files_that_are_deleted_or_altered_are_fetched_again(scene):
         for _ in range(2):
             await scene.ask()
         await scene.until_stored()
-        await scene.until_kept()
     await scene.agrees()
 
 
@@ -213,9 +200,9 @@ def emptied(path):
 
 
 def of_another_version(path):
-    db = sqlite3.connect(path)
-    db.execute("PRAGMA user_version = 99")
-    db.close()
+    with path.open("r+b") as file:
+        file.seek(60)  # where the format of SQLite has it
+        file.write((99).to_bytes(4, "big"))
 
 
 def without_its_log(path):
@@ -224,32 +211,29 @@ def without_its_log(path):
 
 
 CORRUPTIONS = [garbage, truncated, emptied, of_another_version, without_its_log]
+# A start takes a second and a half: `make soak` tries them all.
+AT_A_START = CORRUPTIONS if os.environ.get("EDGEPROXY_EVERY_FAULT") else [garbage, without_its_log]
 
 
-@pytest.mark.parametrize("corrupt", CORRUPTIONS)
-async def test_an_index_that_is_corrupt_at_a_start_is_begun_anew(scene, corrupt):
+async def test_an_index_that_is_corrupt_at_a_start_is_begun_anew(scene):
     async with scene.pop():
         await scene.ask()
-    corrupt(scene.ground.cache / "index.sqlite")
-    async with scene.pop():
-        await scene.ask()
-        await scene.until_stored()
-        await scene.until_kept()
+    for corrupt in AT_A_START:
+        corrupt(scene.ground.cache / "index.sqlite")
+        async with scene.pop():
+            await scene.ask()
+            await scene.until_stored()
     await scene.agrees()
 
 
-@pytest.mark.parametrize("corrupt", CORRUPTIONS)
-async def test_an_index_that_is_corrupted_meanwhile_is_begun_anew(scene, corrupt):
+async def test_an_index_that_is_corrupted_meanwhile_is_begun_anew(scene):
     async with scene.pop():
         await scene.ask()
-        corrupt(scene.ground.cache / "index.sqlite")
-        for _ in range(3):
+        for corrupt in CORRUPTIONS:
+            corrupt(scene.ground.cache / "index.sqlite")
             await scene.ask()
-        await scene.until_stored()
-        await scene.until_kept()
-        await scene.ask()
+            await scene.until_stored()
     async with scene.pop():
         await scene.ask()
         await scene.until_stored()
-        await scene.until_kept()
     await scene.agrees()

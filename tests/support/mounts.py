@@ -14,7 +14,7 @@ _NEEDS = "needs mounts: run it as root, with unshare and nsenter of util-linux"
 
 
 def need_mounts() -> None:
-    """Skip a test that cannot mount anything, or fail where nothing is to be skipped (CI is set)."""
+    """Skip a test that cannot mount anything; in CI (`CI` is set) that is a failure."""
     has_tools = shutil.which("unshare") and shutil.which("nsenter")
     if os.geteuid() == 0 and has_tools and _may_mount():
         return

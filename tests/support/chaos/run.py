@@ -11,6 +11,7 @@ import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,8 +82,10 @@ def _longest(seconds: list[float]) -> float:
     return round(max(seconds, default=0.0), 2)
 
 
-async def chaos(folder: Path, *, rounds: int, http1: int = 6, http2: int = 3) -> Outcome:
-    """Kill so many times."""
+async def chaos(
+    folder: Path, *, rounds: int, http1: int = 6, http2: int = 3, kinds: Sequence[str] = ()
+) -> Outcome:
+    """Kill so many times, at random what is not said in `kinds`."""
     ground = make_ground(folder)
     found = Outcome()
     began = time.perf_counter()
@@ -91,9 +94,9 @@ async def chaos(folder: Path, *, rounds: int, http1: int = 6, http2: int = 3) ->
         module = "tests.support.chaos.crowd"
         with Watcher(ground.cache) as watcher:
             async with crowd(module, ground.port, ground.ca.path, http1, http2) as clients:
-                left = rounds
+                left = [*kinds, *random.choices(("worker", "PoP"), k=rounds - len(kinds))]
                 while left:
-                    left = await _life(ground, found, left)
+                    await _life(ground, found, left)
                 found.seen = await goodbye(clients)
         code, said, _ = await run("cache", "stats", "-c", ground.config, "--json")
         found.stored = json.loads(said) if code == 0 else {}
@@ -103,8 +106,8 @@ async def chaos(folder: Path, *, rounds: int, http1: int = 6, http2: int = 3) ->
     return found
 
 
-async def _life(ground: Ground, found: Outcome, left: int) -> int:
-    """Run a PoP until it is killed, and look at what it left; return how many kills are left."""
+async def _life(ground: Ground, found: Outcome, left: list[str]) -> None:
+    """Run a PoP until it is killed, and look at what it left."""
     began = time.perf_counter()
     async with attended(ground.config) as edge:
         for pid in workers_of(edge.pid).values():
@@ -113,10 +116,10 @@ async def _life(ground: Ground, found: Outcome, left: int) -> int:
         await _verify(ground, found, "beside a restarted PoP")
         while left:
             await asyncio.sleep(random.uniform(0.1, 1.5))  # the moment of the kill, not a wait
-            left -= 1
-            if random.random() < 0.5:
+            kind = left.pop(0)
+            found.kills[kind] += 1
+            if kind == "PoP":
                 await _kill_all(edge)
-                found.kills["PoP"] += 1
                 break
             await _kill_worker(ground, edge, found)
             await _verify(ground, found, "beside a new worker")
@@ -125,7 +128,6 @@ async def _life(ground: Ground, found: Outcome, left: int) -> int:
             found.said[_kind_of(json.loads(line)["message"])] += 1
     if ground.cache.exists():
         await _verify(ground, found, "at rest")
-    return left
 
 
 def _kind_of(message: str) -> str:
@@ -156,7 +158,6 @@ async def _kill_worker(ground: Ground, edge: Served, found: Outcome) -> None:
     name, pid = random.choice(sorted(workers_of(edge.pid).items()))
     os.kill(pid, signal.SIGKILL)
     killed = time.perf_counter()
-    found.kills["worker"] += 1
     async with asyncio.timeout(_PATIENCE_SECONDS):
         while (new := workers_of(edge.pid).get(name, pid)) == pid:
             await asyncio.to_thread(os.sched_yield)
