@@ -7,7 +7,7 @@ BENCH_ARGS ?=
 CLUTTER := .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov build dist
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench handshakes floods soak tls-scan clean distclean runtime dev
+.PHONY: help demo test check format bench handshakes workers floods soak tls-scan clean distclean runtime dev
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,6 +32,10 @@ bench: ## CPU per request beside nginx's proxy_cache, in one run (flags: BENCH_A
 handshakes: ## CPU per TLS handshake beside nginx, in one run (flags: BENCH_ARGS="--help")
 	@sh scripts/setup.sh runtime nginx taskset
 	@$(BIN)/python -m bench.handshakes $(BENCH_ARGS)
+
+workers: ## CPU per request of two workers beside one, in one run (flags: BENCH_ARGS="--help")
+	@sh scripts/setup.sh runtime nghttp h2load taskset
+	@$(BIN)/python -m bench.workers $(BENCH_ARGS)
 
 floods: ## floods against a worker, and what a good client beside them waits (flags: BENCH_ARGS="--help")
 	@sh scripts/setup.sh runtime nghttp taskset
