@@ -16,7 +16,7 @@ demo: runtime ## the edge with a demo widget behind it, on https://localhost:844
 	@exec $(BIN)/edgeproxy demo $(DEMO_ARGS)
 
 test: ## every test, with coverage and its floors (a part: PYTEST_ARGS="tests/unit/http")
-	@sh scripts/setup.sh dev curl nghttp h2load openssl chromium
+	@sh scripts/setup.sh dev curl nghttp h2load openssl chromium unshare nsenter
 	@sh scripts/test.sh $(PYTEST_ARGS)
 
 check: dev ## lint, format, types, layers, the mirror of the unit tests, requirements, sizes

@@ -13,6 +13,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import uvloop
+
 from tests.support.runs.clients import BrokenError, Client, Clients, Protocol, StatusError, check
 from tests.support.runs.clients import ask as ask_for
 from tests.support.runs.content import Thing, WrongError
@@ -117,6 +119,4 @@ async def run(port: int, ca_file: Path, http1: int, http2: int) -> dict:
 
 
 if __name__ == "__main__":
-    print(
-        json.dumps(asyncio.run(run(int(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:]))))
-    )
+    print(json.dumps(uvloop.run(run(int(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:])))))

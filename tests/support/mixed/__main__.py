@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
         found = asyncio.run(
             mix(Path(folder), seconds=options.seconds, rate=options.rate, upgrade=options.upgrade)
         )
-    return conclude("mixed", options, found.summary(), found.faults())
+    return conclude("mixed", options, found.summary(), found.faults() + found.shortfall())
 
 
 if __name__ == "__main__":

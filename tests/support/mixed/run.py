@@ -37,6 +37,7 @@ _FAILURES = (
 class Outcome:
     """What clients saw, and how the PoP took it."""
 
+    rate: float = 0.0
     seconds: float = 0.0
     reload_milliseconds: list[float] = field(default_factory=list)
     drain_seconds: float = 0.0
@@ -79,6 +80,11 @@ class Outcome:
             faults.append(f"{len(missed)} generations were never seen")
         return faults + self.trouble
 
+    def shortfall(self) -> list[str]:
+        """Say so if there were too few connections for a verdict: the machine was busy."""
+        begun = len(self.seen["late_milliseconds"]) / self.seconds
+        return [f"only {begun:.0f} new connections a second"] if begun < 0.9 * self.rate else []
+
 
 def _rounded(values: list[float], *shares: float) -> list[float]:
     return [round(percentile(values, share), 1) for share in shares] if values else []
@@ -88,7 +94,7 @@ async def mix(
     folder: Path, *, seconds: float, rate: float, reload_seconds: float = 1.0, upgrade: bool = False
 ) -> Outcome:
     """Load for so many seconds."""
-    ground, found = make_ground(folder), Outcome()
+    ground, found = make_ground(folder), Outcome(rate=rate)
     module, downloads = "tests.support.mixed.crowd", min(seconds / 2, _DOWNLOAD_SECONDS_MAX)
     async with ground.origin() as origin, AsyncExitStack() as stack:
         ground.configure(origin.url)
@@ -124,6 +130,8 @@ async def _reload(ground: Ground, edge: Served, generation: int) -> float:
     async with asyncio.timeout(_RELOAD_SECONDS):
         while await _reloaded(ground) < generation:  # noqa: ASYNC110 - of a process
             await asyncio.sleep(_POLL_SECONDS)
+        # A scrape asks all workers, behind what they were told before it: now all have followed.
+        await _reloaded(ground)
     return (time.perf_counter() - told) * 1000
 
 
