@@ -109,11 +109,11 @@ async def run(*arguments: object) -> tuple[int, str, str]:
 
 
 @asynccontextmanager
-async def served(config: Path, prefix: Sequence[str] = (), flags: Sequence[str] = ()):
+async def served(config: Path, prefix: Sequence[str] = (), arguments: Sequence[str] = ()):
     """Run `edgeproxy serve`; its access log goes nowhere. `prefix` is a command that runs it."""
     process = await asyncio.create_subprocess_exec(
         *prefix,
-        *command("serve", "-c", config, *flags),
+        *command("serve", "-c", config, *arguments),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -126,9 +126,9 @@ async def served(config: Path, prefix: Sequence[str] = (), flags: Sequence[str] 
 
 
 @asynccontextmanager
-async def attended(config: Path, prefix: Sequence[str] = (), flags: Sequence[str] = ()):
+async def attended(config: Path, prefix: Sequence[str] = (), **how):
     """Run `edgeproxy serve` for long: what it says is read all the time; it ends by `left`."""
-    async with served(config, prefix, flags) as edge:
+    async with served(config, prefix, **how) as edge:
         reading = asyncio.get_running_loop().create_task(edge.attend())
         try:
             yield edge

@@ -143,8 +143,8 @@ async def _reloaded(ground: Ground) -> int:
 async def _upgrade(ground: Ground, found: Outcome, edge: Served, stack: AsyncExitStack) -> Served:
     """Begin a second PoP that takes over; return it once the first one has gone."""
     began = time.perf_counter()
-    flags = ("--take-over",)
-    other = await stack.enter_async_context(attended(ground.config, flags=flags))
+    arguments = ("--take-over",)
+    other = await stack.enter_async_context(attended(ground.config, arguments=arguments))
     found.exit_codes.append(await edge.left())
     found.upgrade_seconds = time.perf_counter() - began
     found.trouble += _trouble(edge)
