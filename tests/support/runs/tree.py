@@ -51,13 +51,3 @@ def _inode(*, local_port: int, remote_port: int) -> str | None:
         if ports == [local_port, remote_port] and parts[3] == _ESTABLISHED:
             return parts[9]
     return None
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return user and system time of one process so far; 0 for one that is not there."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return 0.0
-    rest = stat.rpartition(")")[2].split()
-    return (int(rest[11]) + int(rest[12])) / os.sysconf("SC_CLK_TCK")
