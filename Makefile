@@ -7,7 +7,7 @@ BENCH_ARGS ?=
 CLUTTER := .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov build dist
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench handshakes floods memory soak tls-scan clean distclean runtime dev
+.PHONY: help demo test check format bench handshakes workers floods memory soak tls-scan clean distclean runtime dev
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -16,7 +16,7 @@ demo: runtime ## the edge with a demo widget behind it, on https://localhost:844
 	@exec $(BIN)/edgeproxy demo $(DEMO_ARGS)
 
 test: ## every test, with coverage and its floors (a part: PYTEST_ARGS="tests/unit/http")
-	@sh scripts/setup.sh dev curl nghttp h2load openssl chromium
+	@sh scripts/setup.sh dev curl nghttp h2load openssl chromium unshare nsenter
 	@sh scripts/test.sh $(PYTEST_ARGS)
 
 check: dev ## lint, format, types, layers, the mirror of the unit tests, requirements, sizes
@@ -33,6 +33,10 @@ handshakes: ## CPU per TLS handshake beside nginx, in one run (flags: BENCH_ARGS
 	@sh scripts/setup.sh runtime nginx taskset
 	@$(BIN)/python -m bench.handshakes $(BENCH_ARGS)
 
+workers: ## CPU per request of two workers beside one, in one run (flags: BENCH_ARGS="--help")
+	@sh scripts/setup.sh runtime nghttp h2load taskset
+	@$(BIN)/python -m bench.workers $(BENCH_ARGS)
+
 floods: ## floods against a worker, and what a good client beside them waits (flags: BENCH_ARGS="--help")
 	@sh scripts/setup.sh runtime nghttp taskset
 	@$(BIN)/python -m bench.floods $(BENCH_ARGS)
@@ -41,10 +45,14 @@ memory: ## what stored objects cost in memory, and where churn ends; some 15 min
 	@sh scripts/setup.sh runtime h2load
 	@$(BIN)/python -m bench.memory $(BENCH_ARGS)
 
-soak: ## the long runs: 200,000 requests, none lost, memory flat; certificates replaced under load
-	@sh scripts/setup.sh dev curl h2load
+soak: ## the long runs: nothing lost, memory flat, under renewals, reloads, kills and broken disks
+	@sh scripts/setup.sh dev curl h2load unshare nsenter
 	@EDGEPROXY_LOAD_REQUESTS=200000 $(BIN)/python -m pytest -s tests/protocol/test_load.py
 	@$(BIN)/python -m tests.support.rotation $(ROTATION_ARGS)
+	@EDGEPROXY_EVERY_FAULT=1 $(BIN)/python -m pytest tests/hostile/test_disk_faults.py
+	@$(BIN)/python -m tests.support.chaos $(CHAOS_ARGS)
+	@$(BIN)/python -m tests.support.mixed $(MIXED_ARGS)
+	@$(BIN)/python -m tests.support.warm $(WARM_ARGS)
 
 tls-scan: ## testssl.sh and sslscan at a running PoP; fails on findings of MEDIUM or above (some minutes)
 	@sh scripts/setup.sh dev openssl testssl sslscan

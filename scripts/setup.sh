@@ -21,7 +21,7 @@ package_of() {
     case "$1" in
         nghttp|h2load) echo nghttp2-client ;;
         nginx) echo nginx-light ;;
-        taskset) echo util-linux ;;
+        taskset|unshare|nsenter) echo util-linux ;;
         testssl) echo testssl.sh ;;
         *) echo "$1" ;;
     esac

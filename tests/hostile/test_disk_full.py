@@ -1,11 +1,9 @@
 """A file system that is smaller than the budget: puts fail, nothing else does."""
 
-import os
-import shutil
 import subprocess
 import sys
 
-import pytest
+from tests.support.mounts import need_mounts, with_mount
 
 PROGRAM = """
 import asyncio, sys
@@ -29,9 +27,9 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs mounts")
 def test_a_full_file_system_costs_puts_only(tmp_path):
-    script = 'mount -t tmpfs -o size=8m none "$1" && exec "$2" -c "$3" "$1"'
-    command = ["unshare", "-m", "sh", "-c", script, "sh", tmp_path, sys.executable, PROGRAM]
+    need_mounts()
+    mount = with_mount(tmp_path, "-t", "tmpfs", "-o", "size=8m", "none")
+    command = (*mount, sys.executable, "-c", PROGRAM, str(tmp_path))
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

@@ -136,10 +136,16 @@ class H1Client:
 
 
 @asynccontextmanager
-async def h1_client(port: int, ca_file: Path, *, name: str = "localhost"):
-    """Connect to a PoP on loopback; leaving the block drops the connection at once."""
-    context = ssl.create_default_context(cafile=str(ca_file))
-    context.set_alpn_protocols(["http/1.1"])
+async def h1_client(
+    port: int, ca_file: Path, *, name: str = "localhost", context: ssl.SSLContext | None = None
+):
+    """Connect to a PoP on loopback; leaving the block drops the connection at once.
+
+    `context` is one that many connections share, in place of one made for this one.
+    """
+    if context is None:
+        context = ssl.create_default_context(cafile=str(ca_file))
+        context.set_alpn_protocols(["http/1.1"])
     async with asyncio.timeout(PATIENCE_SECONDS):
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", port, ssl=context, server_hostname=name

@@ -166,7 +166,7 @@ class H2Client:
     async def run(self) -> None:
         try:
             while data := await self._reader.read(65536):
-                for event in self.h2.receive_data(data):
+                for event in self.h2.receive_data(self._received(data)):
                     self._take(event)
                 self._flush()
                 self._moved.set()
@@ -178,6 +178,10 @@ class H2Client:
             for reply in self.replies.values():
                 reply.begun.set()
                 reply.ended.set()
+
+    def _received(self, data: bytes) -> bytes:
+        """Return what the library is to see of what came."""
+        return data
 
     def _take(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.ConnectionTerminated):
@@ -213,15 +217,28 @@ class H2Client:
 
 
 @asynccontextmanager
-async def h2_client(port: int, ca_file: Path, *, name: str = "localhost", window: int = 2**24):
-    """Connect to a PoP on loopback and run the connection until the block ends."""
-    context = ssl.create_default_context(cafile=str(ca_file))
-    context.set_alpn_protocols(["h2"])
+async def h2_client(
+    port: int,
+    ca_file: Path,
+    *,
+    name: str = "localhost",
+    window: int = 2**24,
+    context: ssl.SSLContext | None = None,
+    make: type[H2Client] = H2Client,
+):
+    """Connect to a PoP on loopback and run the connection until the block ends.
+
+    `context` is one that many connections share, in place of one made for this one; `make` is the
+    kind of client.
+    """
+    if context is None:
+        context = ssl.create_default_context(cafile=str(ca_file))
+        context.set_alpn_protocols(["h2"])
     async with asyncio.timeout(20):
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", port, ssl=context, server_hostname=name
         )
-    client = H2Client(reader, writer, name)
+    client = make(reader, writer, name)
     client.h2.initiate_connection()
     client.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
     client.h2.increment_flow_control_window(2**30)

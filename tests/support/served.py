@@ -74,6 +74,16 @@ class Served:
     def terminate(self) -> None:
         self._process.send_signal(signal.SIGTERM)
 
+    async def attend(self) -> None:
+        """Read what it says until it ends: nobody may wait for a line meanwhile, or `ended`."""
+        while line := await self._process.stderr.readline():
+            self.said += line.decode()
+
+    async def left(self) -> int:
+        """Wait for the end of one that is attended; return the exit code."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await self._process.wait()
+
     async def ended(self) -> int:
         """Wait for the end; return the exit code."""
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -126,3 +136,15 @@ async def served(config: Path, prefix: Sequence[str] = (), **how):
     async with starting(config, prefix, **how) as edge:
         await edge.started()
         yield edge
+
+
+@asynccontextmanager
+async def attended(config: Path, prefix: Sequence[str] = (), **how):
+    """Run `edgeproxy serve` for long: what it says is read all the time; it ends by `left`."""
+    async with served(config, prefix, **how) as edge:
+        reading = asyncio.get_running_loop().create_task(edge.attend())
+        try:
+            yield edge
+        finally:
+            edge.kill()
+            await reading

@@ -84,9 +84,14 @@ class Health:
             self.faults[reason] += number
 
     def failed(self, error: DiskError) -> None:
-        """Count a fault and leave the part alone for a while, twice as long each time."""
+        """Count a fault and leave the part alone for a while, twice as long each time.
+
+        What fails while it is left alone had begun before, or cannot wait: that is the same time.
+        """
         with self._lock:
             self.faults[error.reason] += 1
+            if self.is_down(error.part):
+                return
             before = self._delays.get(error.part, 0.0)
             delay = min(max(2 * before, BACKOFF_SECONDS_MIN), BACKOFF_SECONDS_MAX)
             self._delays[error.part] = delay

@@ -40,7 +40,7 @@ class OrderedQueue:
         self._busy: set[Key] = set()
         self._loads: deque[Key] = deque()
         self._writes: deque[Key] = deque()
-        self._kept: deque[Key] = deque()
+        self._kept: dict[Key, None] = {}  # in order: what heads their chains could not be done
         self._writers = 0
         self._writers_max = max(1, threads - 1)
         self._is_closing = False
@@ -52,8 +52,19 @@ class OrderedQueue:
             threading.Thread(target=self._work, name=f"disk-{number}", daemon=True).start()
 
     def submit(self, key: Key, operation: Operation, *, supersedes: bool = False) -> None:
-        """Add an operation; one that `supersedes` takes the writes before it out."""
+        """Add an operation; one that `supersedes` takes the writes before it out.
+
+        A load behind a write that could not be done is answered with None: nobody is to wait until
+        that can be done.
+        """
         with self._changed:
+            if self._kept and self._may_retry():
+                self._writes.extend(self._kept)
+                self._kept.clear()
+                self._changed.notify_all()
+            if operation.answer is not None and key in self._kept:
+                _answer_nothing(operation)
+                return
             chain = self._chains.setdefault(key, deque())
             if supersedes:
                 running = [chain.popleft()] if key in self._busy and chain else []
@@ -61,14 +72,12 @@ class OrderedQueue:
                     self._forget(other if other.answer is None else None)
                 loads = [other for other in chain if other.answer is not None]
                 self._chains[key] = chain = deque([*running, *loads])
+                self._kept.pop(key, None)
             chain.append(operation)
             self.bytes += operation.bytes
             self.operations += 1
             if key not in self._busy and (len(chain) == 1 or supersedes):
                 self._enlist(key)
-            if self._kept and self._may_retry():
-                self._writes.extend(self._kept)
-                self._kept.clear()
             self._changed.notify_all()
 
     def lighten(self, operation: Operation, run: Callable[[], Any]) -> None:
@@ -157,5 +166,18 @@ class OrderedQueue:
         elif is_done:
             self._enlist(key)
         elif not self._is_closing:
-            self._kept.append(key)
+            self._kept[key] = None
+            self._answer_loads(chain)
         self._changed.notify_all()
+
+    def _answer_loads(self, chain: deque[Operation]) -> None:
+        """Let nobody wait for what cannot be done now."""
+        for other in [each for each in chain if each.answer is not None]:
+            chain.remove(other)
+            self._forget(other)
+            _answer_nothing(other)
+
+
+def _answer_nothing(operation: Operation) -> None:
+    if operation.answer is not None and operation.answer.set_running_or_notify_cancel():
+        operation.answer.set_result(None)

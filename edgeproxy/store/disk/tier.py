@@ -327,8 +327,14 @@ class DiskTier:
                     self.evictions += budget.evict(db, excess)
 
     def _reap(self) -> None:
-        with self._writing() as db:
-            budget.reap(db, self._files)
+        """Remove files after their rows: what cannot be removed stays counted, and goes later."""
+        try:
+            with self._writing() as db:
+                budget.reap(db, self._files)
+        except DiskError as error:
+            if error.part != "bodies":
+                raise
+            self._health.failed(error)
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

@@ -7,10 +7,8 @@ assert found.faults() == []
 import asyncio
 import json
 import re
-import sys
 import time
 from collections import Counter
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +23,10 @@ from tests.support.operators import ask
 from tests.support.pop import ENTRY, Place, scripted_origin
 from tests.support.rotation.crowd import BODY_BYTES, NAME, PATH
 from tests.support.rotation.renewals import Renewals
+from tests.support.runs.crowds import crowd, goodbye
 from tests.support.served import served
 
+_CROWD = "tests.support.rotation.crowd"
 _SWAP_SECONDS = 20.0
 _POLL_SECONDS = 0.05
 _METRICS = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -115,7 +115,7 @@ async def rotate(
         config.write_text(text.replace('"warning"', '"info"'))
         async with (
             served(config) as edge,
-            _crowd(edge.port, root.path, handshake_rate, request_rate) as crowd,
+            crowd(_CROWD, edge.port, root.path, handshake_rate, request_rate) as clients,
         ):
             began, cpu = time.perf_counter(), cpu_seconds(edge.pid)
             done = await _replace(
@@ -123,7 +123,7 @@ async def rotate(
             )
             await asyncio.sleep(max(0.0, began + seconds - time.perf_counter()))
             taken, cpu = time.perf_counter() - began, cpu_seconds(edge.pid) - cpu
-            seen = await _goodbye(crowd)
+            seen = await goodbye(clients)
             numbers = await _scrape(metrics_port)
             edge.terminate()
             await edge.ended()
@@ -169,27 +169,3 @@ def _outcomes(metrics: str) -> dict[str, int]:
     for outcome, value in _HANDSHAKES.findall(metrics):
         counts[outcome] += int(float(value))
     return dict(+counts)
-
-
-@asynccontextmanager
-async def _crowd(port: int, ca_file: Path, *rates: float):
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.support.rotation.crowd"),
-        *(str(port), str(ca_file), *map(str, rates)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=2**26,
-    )
-    try:
-        assert await process.stdout.readline() == b"ready\n"
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def _goodbye(process: asyncio.subprocess.Process) -> dict[str, Any]:
-    async with asyncio.timeout(60):
-        said, _ = await process.communicate(b"enough\n")
-    return json.loads(said)

@@ -38,3 +38,13 @@ def test_a_part_that_fails_is_left_alone_for_longer_each_time(caplog):
     health.fine("index")
     assert health.faults == {"io": 3}
     assert len(caplog.records) == 1
+
+
+def test_what_fails_while_a_part_is_left_alone_makes_it_no_longer():
+    clock = ManualClock()
+    health = Health(clock, "here")
+    for _ in range(50):
+        health.failed(DiskError("bodies", "io", "x"))
+    assert health.faults == {"io": 50}
+    clock.advance(1.0)
+    assert not health.is_down("bodies")

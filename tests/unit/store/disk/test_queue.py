@@ -56,3 +56,33 @@ def test_what_could_not_be_done_is_kept_and_tried_again():
     queue.close()
     queue.ended.result(10)
     assert sorted(done) == ["a", "b"]
+
+
+def test_no_load_waits_for_what_could_not_be_done():
+    began, gate, is_well = threading.Event(), threading.Event(), threading.Event()
+
+    def perform(operation):
+        if operation.answer is not None:
+            operation.answer.set_result("found")
+            return True
+        began.set()
+        return gate.wait(10) and is_well.is_set()
+
+    queue = OrderedQueue(perform, threads=2, may_retry=is_well.is_set)
+    queue.submit(b"k", Operation(lambda: None, bytes=7))
+    assert began.wait(10)
+    early, late, last, gone = Future(), Future(), Future(), Future()
+    queue.submit(b"k", Operation(lambda: None, answer=early))
+    queue.submit(b"k", Operation(lambda: None, answer=gone))
+    gone.cancel()
+    gate.set()
+    assert early.result(10) is None
+    queue.submit(b"k", Operation(lambda: None, answer=late))
+    assert late.result(10) is None
+    assert (queue.bytes, queue.operations) == (7, 1)
+    is_well.set()
+    queue.submit(b"k", Operation(lambda: None, answer=last))
+    assert last.result(10) == "found"
+    queue.close()
+    queue.ended.result(10)
+    assert (queue.bytes, queue.operations) == (0, 0)

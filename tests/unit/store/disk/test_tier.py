@@ -1,6 +1,9 @@
+import sqlite3
+
 import pytest
 
-from edgeproxy.store.disk.faults import Health
+from edgeproxy.store.disk import budget
+from edgeproxy.store.disk.faults import DiskError, Health
 from edgeproxy.store.disk.tier import DiskTier
 from edgeproxy.store.memory import VARIANTS_MAX
 from tests.support.clock import ManualClock
@@ -56,3 +59,29 @@ def test_what_is_larger_than_the_tier_is_not_kept_and_takes_the_older_one_along(
     one.put(stored(), NOW)
     one.put(stored(body=b"." * BUDGET), NOW)
     assert one.load(b"k") == ()
+
+
+def test_a_file_that_cannot_be_removed_undoes_nothing_and_goes_later(tiers, tmp_path):
+    one, _ = tiers
+    one.put(stored(), NOW)
+    bodies, away = tmp_path / "bodies", tmp_path / "away"
+    bodies.rename(away)
+    bodies.symlink_to("bodies")
+    one.forget(b"k")
+    assert (one.load(b"k"), one.objects) == ((), 0)
+    assert one.bytes > 0  # it is still there, and counted
+    bodies.unlink()
+    away.rename(bodies)
+    one.forget(b"other")
+    assert one.bytes == 0
+
+
+def test_an_index_that_fails_is_nothing_to_be_passed_over(tiers, monkeypatch):
+    one, _ = tiers
+    one.put(stored(), NOW)
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            budget, "reap", lambda *_: (_ for _ in ()).throw(sqlite3.OperationalError("disk I/O"))
+        )
+        with pytest.raises(DiskError):
+            one.forget(b"k")

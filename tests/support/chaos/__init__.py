@@ -1,0 +1,1 @@
+"""Chaos: processes of a PoP are killed while its disk tier is filled."""
