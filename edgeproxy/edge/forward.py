@@ -28,6 +28,7 @@ from edgeproxy.edge.deliver import range_of
 from edgeproxy.edge.fill import Filler
 from edgeproxy.edge.growing import Reader
 from edgeproxy.edge.keeping import is_shareable
+from edgeproxy.edge.large import content_of
 from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.passthrough import PassThrough
 from edgeproxy.edge.question import Question
@@ -236,11 +237,15 @@ class Forwarder:
         view = await self.filler.coder.view(request, question.route, stored)
         if view is None:
             return await self._alone(request, question, "coding")
+        content = await content_of(self.filler.store, request, view)
+        if content is None:
+            return await self._alone(request, question, "body-gone")
         return self.answers.stored(
             request,
             question.route,
             view,
             self.filler.clock.now(),
+            content=content,
             outcome="hit_revalidated",
             member=self._member(fwd=question.reason, fwd_status=304, collapsed=is_collapsed),
         )
@@ -264,7 +269,8 @@ class Forwarder:
         if stale is None or not may_serve_stale_on_error(stale, now):
             return None
         view = await self.filler.coder.view(request, question.route, stale)
-        if view is None:
+        content = None if view is None else await content_of(self.filler.store, request, view)
+        if view is None or content is None:
             return None
         self.filler.counters.stale_served["error"] += 1
         error = told.error
@@ -273,6 +279,7 @@ class Forwarder:
             question.route,
             view,
             now,
+            content=content,
             outcome="hit_stale",
             member=self._member(
                 fwd=question.reason,
