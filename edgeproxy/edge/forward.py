@@ -24,7 +24,7 @@ from edgeproxy.edge.collapse import (
     Private,
     Unavailable,
 )
-from edgeproxy.edge.deliver import range_of
+from edgeproxy.edge.deliver import Part, range_of, select
 from edgeproxy.edge.fill import Filler
 from edgeproxy.edge.growing import Reader
 from edgeproxy.edge.keeping import is_shareable
@@ -207,6 +207,9 @@ class Forwarder:
     ) -> Response:
         """Answer from growing content, in the coding that the request is to get."""
         route, recodings = question.route, arriving.recodings
+        if _is_far_ahead(request, arriving, self.filler.store.object_bytes_max):
+            reader.close()
+            return await self._alone(request, question, "far-range")
         if recodings is not None:
             try:
                 coding = recodings.choose(combined(request.fields, b"accept-encoding"))
@@ -373,6 +376,18 @@ def _is_for_the_asker_alone(question: Question) -> bool:
 def _for_the_leader(arriving: Arriving) -> Arriving:
     own = arriving.for_the_leader
     return arriving if own is None else replace(arriving, representation=own)
+
+
+def _is_far_ahead(request: Request, arriving: Arriving, bytes_max: int) -> bool:
+    """Tell whether a range begins so far behind what has arrived that only large content can.
+
+    Who seeks in a film must not wait until all that comes before has been fetched.
+    """
+    length = arriving.representation.length
+    if length is None or range_of(request) is None:
+        return False
+    part = select(request, arriving.representation, length)
+    return isinstance(part, Part) and part.cut.first - arriving.body.length > bytes_max
 
 
 def _recoded(arriving: Arriving, recoded: Recoded, reader: Reader) -> tuple[Arriving, Reader]:

@@ -12,9 +12,8 @@ from tests.support.h2_crowd import h2_crowd
 from tests.support.operators import scrape
 from tests.support.pop import ENTRY, clock_of_today, running_pop
 
-LARGE = random.Random(2).randbytes(20 * 2**20)
-CHUNKS = [LARGE[at : at + 2**16] for at in range(0, len(LARGE), 2**16)]
-DIGEST = hashlib.sha256(LARGE).digest()
+HUGE = random.Random(2).randbytes(20 * 2**20)
+LARGE = HUGE[: 5 * 2**20]
 
 TIERS = """[cache.memory]
 size = "16MiB"
@@ -36,9 +35,11 @@ def pop_on_disk(folder, *, size="96MiB", **more):
     )
 
 
-def begin(pop, path="/big", **fields):
-    """Let the origin have the large object there."""
-    return pop.origin.on("GET", path).reply(200, CHUNKS, cache_control="max-age=60", **fields)
+def begin(pop, content=LARGE, **fields):
+    """Let the origin have a large object; in the middle a test may hold it."""
+    chunks = [content[at : at + 2**16] for at in range(0, len(content), 2**16)]
+    reply = pop.origin.on("GET", "/big").reply(200, chunks, cache_control="max-age=60", **fields)
+    return reply, len(chunks) // 2
 
 
 def bodies(folder):
@@ -55,32 +56,29 @@ async def nothing_left(pop, folder):
     await pop.worker.disk.load(b"another key")
     async with asyncio.timeout(20):
         while pop.worker.disk._queue.operations:
-            await asyncio.to_thread(settle_in_thread)
+            await settle()
     assert not temporary(folder)
     assert inspection.stats(folder / "cache")["reserved_bytes"] == 0
 
 
-def settle_in_thread():
-    """A turn of the loop and of a thread: for what is done by others."""
-
-
 async def test_a_large_object_is_streamed_while_it_is_stored_and_then_served_from_disk(tmp_path):
     async with pop_on_disk(tmp_path) as pop:
-        begin(pop, etag='"1"').pause(len(CHUNKS) // 2, middle := Barrier())
+        reply, half = begin(pop, HUGE, etag='"1"')
+        reply.pause(half, middle := Barrier())
         async with pop.h2() as client:
             reply = client.send("GET", "/big")
             await reply.first_byte.wait()
             await middle.reached()
             late = client.send("GET", "/big", [("range", "bytes=1000000-1000099")])
-            assert bytes((await late.whole()).body) == LARGE[1_000_000:1_000_100]
+            assert bytes((await late.whole()).body) == HUGE[1_000_000:1_000_100]
             assert late.status == 206
             middle.open()
-            assert bytes((await reply.whole()).body) == LARGE
+            assert bytes((await reply.whole()).body) == HUGE
             assert reply["cache-status"] == MISS
         await pop.fills_ended()
 
         again = await pop.curl("/big", "--http2")
-        assert again.body == LARGE
+        assert again.body == HUGE
         assert again.fields["cache-status"].startswith(HIT)
         assert pop.store.bytes < 10_000
         seen = await scrape(pop.metrics_port)
@@ -88,14 +86,14 @@ async def test_a_large_object_is_streamed_while_it_is_stored_and_then_served_fro
         await nothing_left(pop, tmp_path)
 
         part = await pop.curl("/big", "--http1.1", "-r", "10000000-10000999")
-        assert (part.status, part.body) == (206, LARGE[10_000_000:10_001_000])
-        assert part.fields["content-range"] == f"bytes 10000000-10000999/{len(LARGE)}"
+        assert (part.status, part.body) == (206, HUGE[10_000_000:10_001_000])
+        assert part.fields["content-range"] == f"bytes 10000000-10000999/{len(HUGE)}"
         last = await pop.curl("/big", "--http2", "-r", "-5", "-H", 'if-range: "1"')
-        assert (last.status, last.body) == (206, LARGE[-5:])
+        assert (last.status, last.body) == (206, HUGE[-5:])
         other = await pop.curl("/big", "--http1.1", "-r", "-5", "-H", 'if-range: "2"')
-        assert (other.status, other.body) == (200, LARGE)
+        assert (other.status, other.body) == (200, HUGE)
         head = await pop.curl("/big", "--http2", "-I")
-        assert (head.status, head.fields["content-length"]) == (200, str(len(LARGE)))
+        assert (head.status, head.fields["content-length"]) == (200, str(len(HUGE)))
         unchanged = await pop.curl("/big", "--http2", "-H", 'if-none-match: "1"')
         assert (unchanged.status, unchanged.body) == (304, b"")
         beyond = await pop.curl("/big", "--http2", "-r", "30000000-")
@@ -107,7 +105,7 @@ async def test_a_large_object_is_streamed_while_it_is_stored_and_then_served_fro
 
     async with pop_on_disk(tmp_path) as pop:  # another process, as far as memory goes
         again = await pop.curl("/big", "--http1.1")
-        assert (again.status, again.body) == (200, LARGE)
+        assert (again.status, again.body) == (200, HUGE)
         assert again.fields["cache-status"].startswith(HIT)
         assert pop.origin.requests == 0
         assert pop.store.bytes < 10_000
@@ -116,20 +114,21 @@ async def test_a_large_object_is_streamed_while_it_is_stored_and_then_served_fro
 @pytest.mark.parametrize("is_chunked", [False, True])
 async def test_a_cold_crowd_is_one_request_to_the_origin(tmp_path, is_chunked):
     async with pop_on_disk(tmp_path) as pop:
-        reply = begin(pop).pause(len(CHUNKS) // 2, middle := Barrier())
+        reply, half = begin(pop, LARGE)
+        reply.pause(half, middle := Barrier())
         if is_chunked:
             reply.chunked()
-        async with h2_crowd(pop.port, pop.ca_file, "/big", connections=5, streams=5) as crowd:
+        async with h2_crowd(pop.port, pop.ca_file, "/big", connections=5, streams=10) as crowd:
             await crowd.first_bytes()
             await middle.reached()
             # who comes late reads from disk what is not in memory any more
-            async with h2_crowd(pop.port, pop.ca_file, "/big", connections=5, streams=5) as late:
+            async with h2_crowd(pop.port, pop.ca_file, "/big", connections=5, streams=10) as late:
                 await late.first_bytes()
                 middle.open()
                 await crowd.ended()
                 await late.ended()
                 members = [*crowd.members, *late.members]
-        assert {member.digest for member in members} == {DIGEST}
+        assert {member.digest for member in members} == {hashlib.sha256(LARGE).digest()}
         assert all(member.is_whole for member in members)
         assert pop.origin.requests == 1
         await nothing_left(pop, tmp_path)
@@ -139,7 +138,8 @@ async def test_a_cold_crowd_is_one_request_to_the_origin(tmp_path, is_chunked):
 
 async def test_content_that_breaks_off_leaves_nothing(tmp_path):
     async with pop_on_disk(tmp_path) as pop:
-        begin(pop).cut(len(CHUNKS) // 2)
+        reply, half = begin(pop)
+        reply.cut(half)
         code, content = await pop.curl_exit("/big", "--http2")
         assert code != 0
         assert LARGE.startswith(content)
@@ -150,17 +150,17 @@ async def test_content_that_breaks_off_leaves_nothing(tmp_path):
 
 async def test_what_the_budget_has_no_room_for_is_passed_on(tmp_path):
     async with pop_on_disk(tmp_path, size="16MiB") as pop:
-        begin(pop)
+        begin(pop, HUGE)
         answer = await pop.curl("/big", "--http2")
-        assert answer.body == LARGE
+        assert answer.body == HUGE
         assert "detail=too-large" in answer.fields["cache-status"]
         await nothing_left(pop, tmp_path)
 
 
 async def test_content_that_grows_beyond_the_budget_is_passed_on(tmp_path):
     async with pop_on_disk(tmp_path, size="16MiB") as pop:
-        begin(pop).chunked()
-        assert (await pop.curl("/big", "--http2")).body == LARGE
+        begin(pop, HUGE)[0].chunked()
+        assert (await pop.curl("/big", "--http2")).body == HUGE
         await nothing_left(pop, tmp_path)
         assert not bodies(tmp_path)
 
@@ -229,7 +229,8 @@ async def test_a_body_that_was_damaged_is_fetched_again(tmp_path, damage, reason
 
 async def test_what_is_forgotten_while_it_arrives_is_not_stored(tmp_path):
     async with pop_on_disk(tmp_path) as pop:
-        begin(pop).pause(len(CHUNKS) // 2, middle := Barrier())
+        reply, half = begin(pop)
+        reply.pause(half, middle := Barrier())
         pop.origin.on("POST", "/big").reply(200, b"done")
         async with pop.h2() as client:
             reply = client.send("GET", "/big")
@@ -251,11 +252,10 @@ async def test_what_is_read_while_it_is_let_go_of_is_read_to_its_end(tmp_path):
             client.grants_windows = False
             reply = client.send("GET", "/big")
             await reply.first_byte.wait()
-            pop.edge.forget([key for key in pop.store._index])
+            pop.edge.forget(list(pop.store._index))
             await nothing_left(pop, tmp_path)
             assert not bodies(tmp_path)
-            client.grants_windows = True
-            client.open_windows()
+            client.grant(reply)
             assert bytes((await reply.whole()).body) == LARGE
 
 

@@ -236,7 +236,9 @@ def test_a_disk_tier_is_what_the_configuration_says(tmp_path):
     assert settings == DiskSettings(tmp_path / "cache", 64 * 1024**2, 1024**3, fsync=True)
 
 
-@pytest.mark.parametrize(("said", "expected"), [("", 1024**3), ('max_object = "1MiB"', 16 * 1024**2)])
+@pytest.mark.parametrize(
+    ("said", "expected"), [("", 1024**3), ('max_object = "1MiB"', 16 * 1024**2)]
+)
 def test_what_is_stored_at_all_may_be_as_large_as_the_larger_tier_takes(tmp_path, said, expected):
     text = f'[cache.disk]\npath = "cache"\n{said}\n'
     policy = site(loaded(tmp_path, head=HEAD + text)).rule_for(b"/anything").cache
