@@ -74,7 +74,8 @@ class DictLower:
         return True
 
     async def open(self, stored: StoredResponse) -> Octets | None:
-        return self.large.get(stored.digest)
+        found = self.large.get(stored.digest)
+        return None if found is None else Octets(bytes(found.content))
 
     async def load(self, key: bytes, body_bytes_max: int) -> tuple[StoredResponse, ...]:
         self.loads[key] += 1

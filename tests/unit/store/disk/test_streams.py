@@ -1,4 +1,4 @@
-"""Bodies as the loop sees them: opened once for all, read and written in threads, closed in time."""
+"""Bodies as the loop sees them: opened once for all, read in threads, closed in time."""
 
 import asyncio
 import hashlib
