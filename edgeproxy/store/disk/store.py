@@ -158,13 +158,13 @@ class DiskStore:
         streams, self._streams = self._streams, None
         if queue is None or streams is None:
             return
-        streams.close()
+        ended = streams.close()
         if self._touched:
             queue.submit(_TOUCH, _Operation(partial(self._tier.touch, self._touched)))
         queue.close()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
-                for each in (queue.ended, streams.ended):
+                for each in (queue.ended, *ended):
                     await asyncio.shield(asyncio.wrap_future(each))
         except TimeoutError:
             _log.warning("disk tier in %s hangs; going without it", self._tier.folder)

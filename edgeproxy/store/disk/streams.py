@@ -28,6 +28,9 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 THREADS: Final = 3
+OPENING_THREADS: Final = 2
+"""Apart from the others: who reads already does not wait until a gigabyte was looked through."""
+
 FILES_MAX: Final = 512
 """Ours: half of the customary limit of open files, in case that nobody has raised it."""
 
@@ -50,7 +53,10 @@ class Streams:
     def __init__(self, tier: DiskTier, health: Health) -> None:
         self._tier = tier
         self._health = health
-        self._queue = OrderedQueue(self._perform, threads=THREADS, may_retry=lambda: False)
+        self._queue, self._openings = (
+            OrderedQueue(self._perform, threads=threads, may_retry=lambda: False)
+            for threads in (THREADS, OPENING_THREADS)
+        )
         self._open: dict[bytes, _Opened] = {}
 
     @property
@@ -59,19 +65,15 @@ class Streams:
         return len(self._open)
 
     @property
-    def ended(self) -> "Future[None]":
-        """Is done when everything is after `close`."""
-        return self._queue.ended
+    def operations(self) -> int:
+        """How much is to be done yet."""
+        return self._queue.operations + self._openings.operations
 
-    def close(self) -> None:
-        """Take nothing more."""
+    def close(self) -> "tuple[Future[None], ...]":
+        """Take nothing more; what is returned is done when everything else is."""
         self._queue.close()
-
-    def submit(self, work: Callable[[], T]) -> "asyncio.Future[T | DiskError]":
-        """Do it in a thread; the answer may be an error."""
-        answer: Future[object] = Future()
-        self._queue.submit(answer, Operation(work, answer=answer))
-        return cast("asyncio.Future[T | DiskError]", asyncio.wrap_future(answer))
+        self._openings.close()
+        return self._queue.ended, self._openings.ended
 
     async def run(self, work: Callable[[], T], seconds: float) -> T:
         """Do it in a thread and wait that long at most.
@@ -81,7 +83,7 @@ class Streams:
         """
         try:
             async with asyncio.timeout(seconds):
-                done = await self.submit(work)
+                done = await _submitted(self._queue, work)
         except TimeoutError:
             self._health.count("slow")
             raise DiskError("bodies", "slow", f"nothing within {seconds:g} s") from None
@@ -101,7 +103,8 @@ class Streams:
             if len(self._open) >= FILES_MAX:
                 self._health.count("queue_full")
                 return None
-            answer = self.submit(partial(self._tier.open_body, digest, length))
+            work = partial(self._tier.open_body, digest, length)
+            answer = _submitted(self._openings, work)
             opened = self._open[digest] = _Opened(answer)
             answer.add_done_callback(partial(self._on_opened, digest, opened))
         opened.users += 1
@@ -151,6 +154,13 @@ class Streams:
         if future is not None and future.set_running_or_notify_cancel():
             future.set_result(answer)
         return True
+
+
+def _submitted(queue: OrderedQueue, work: Callable[[], T]) -> "asyncio.Future[T | DiskError]":
+    """Do it in a thread; the answer may be an error."""
+    answer: Future[object] = Future()
+    queue.submit(answer, Operation(work, answer=answer))
+    return cast("asyncio.Future[T | DiskError]", asyncio.wrap_future(answer))
 
 
 @dataclass(slots=True, eq=False)

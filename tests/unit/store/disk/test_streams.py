@@ -54,7 +54,7 @@ class Bench:
     async def idle(self):
         """Wait until the threads have done what they were told."""
         async with asyncio.timeout(20):
-            while self.streams._queue.operations:
+            while self.streams.operations:
                 await settle()
 
 
@@ -62,8 +62,8 @@ class Bench:
 async def bench(tmp_path):
     made = Bench(tmp_path)
     yield made
-    made.streams.close()
-    await asyncio.wrap_future(made.streams.ended)
+    for ended in made.streams.close():
+        await asyncio.wrap_future(ended)
     made.tier.close()
 
 
