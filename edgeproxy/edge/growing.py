@@ -35,7 +35,10 @@ from edgeproxy.http.messages import Fields
 from edgeproxy.store.large import Spill
 
 SPILL_BYTES: Final = 256 * 1024
-"""Written and read at once: large beside what a thread costs, small beside memory."""
+"""Written at once: large beside what a thread costs, small beside memory."""
+
+READ_BYTES: Final = 128 * 1024
+"""Read at once; smaller, since each who is behind has a piece of its own."""
 
 _WRITTEN_BYTES_MAX: Final = 4 * SPILL_BYTES  # of what was kept before the body began to spill
 
@@ -362,7 +365,7 @@ class Reader:
         spill, start = body._spill, body._start  # noqa: SLF001
         self.position = max(self.position, min(self._first, start))
         end = start if self._last is None else min(start, self._last + 1)
-        size = min(SPILL_BYTES, end - self.position)
+        size = min(READ_BYTES, end - self.position)
         if size <= 0:
             return b""
         try:

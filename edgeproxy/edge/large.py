@@ -15,7 +15,8 @@ from edgeproxy.store.large import OpenBody
 from edgeproxy.store.memory import MemoryStore
 
 PIECE_BYTES: Final = 256 * 1024
-"""Read at once, and held for a client at most: as much as the listeners' own bound."""
+"""Read at once, and held for a client at most, as much as listeners hold: half of it costs twice
+the CPU, since most of that is the way to a thread and back."""
 
 
 class LargeContent:

@@ -35,7 +35,7 @@ FILES_MAX: Final = 512
 """Ours: half of the customary limit of open files, in case that nobody has raised it."""
 
 PIECE_SECONDS: Final = 10.0
-"""For a piece of 256 KiB. Clients' own limits are of that order; what is slower is broken."""
+"""For a piece of 1 MiB at most. Clients' own limits are of that order; what is slower is broken."""
 
 OPEN_SECONDS: Final = 5.0
 _PROVING_BYTES_PER_SECOND: Final = 50_000_000  # a hard disk that does other things besides

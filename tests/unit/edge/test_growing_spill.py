@@ -18,6 +18,7 @@ PIECES = [CONTENT[at : at + 10] for at in range(0, len(CONTENT), 10)]
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
     monkeypatch.setattr(growing, "SPILL_BYTES", 50)
+    monkeypatch.setattr(growing, "READ_BYTES", 50)
     monkeypatch.setattr(growing, "_WRITTEN_BYTES_MAX", 200)
 
 
