@@ -7,7 +7,7 @@ BENCH_ARGS ?=
 CLUTTER := .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov build dist
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench handshakes floods soak tls-scan clean distclean runtime dev
+.PHONY: help demo test check format bench handshakes floods memory soak tls-scan clean distclean runtime dev
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,6 +36,10 @@ handshakes: ## CPU per TLS handshake beside nginx, in one run (flags: BENCH_ARGS
 floods: ## floods against a worker, and what a good client beside them waits (flags: BENCH_ARGS="--help")
 	@sh scripts/setup.sh runtime nghttp taskset
 	@$(BIN)/python -m bench.floods $(BENCH_ARGS)
+
+memory: ## what stored objects cost in memory, and where churn ends; some 15 minutes (flags: BENCH_ARGS="--help")
+	@sh scripts/setup.sh runtime h2load
+	@$(BIN)/python -m bench.memory $(BENCH_ARGS)
 
 soak: ## the long runs: 200,000 requests, none lost, memory flat; certificates replaced under load
 	@sh scripts/setup.sh dev curl h2load

@@ -1,8 +1,9 @@
 """A stored response: what is kept, and what the hot path needs of it, computed once.
 
 Values only; where it is kept is `store`'s matter. Nothing changes after construction but `memo`,
-which belongs to `edge/deliver`. Computed per delivery and never stored: CORS, HSTS, Alt-Svc, Age,
-Cache-Status. RFC 9111 section 3, RFC 9110 sections 8.8.2 and 8.8.3.
+which belongs to `edge/view`, and of which the store bounds how many there are. Computed per
+delivery and never stored: CORS, HSTS, Alt-Svc, Age, Cache-Status. RFC 9111 section 3, RFC 9110
+sections 8.8.2 and 8.8.3.
 """
 
 from base64 import urlsafe_b64encode
@@ -13,6 +14,7 @@ from types import MappingProxyType
 
 from edgeproxy.cache import freshness as ages
 from edgeproxy.cache.freshness import Freshness
+from edgeproxy.cache.shared import shared_fields, shared_freshness
 from edgeproxy.cache.vary import Vary, selection
 from edgeproxy.http.codings import coding_of
 from edgeproxy.http.dates import format_date, parse_date
@@ -29,10 +31,12 @@ __all__ = [
     "with_date",
 ]
 
-# What CPython spends: two bytes objects and a tuple per field; the object, its tuples and a share
-# of the store's index per response. Rounded up, so that the bound is one.
+# What CPython spends. A line that no other response has: two references, a tuple and a bytes
+# object, rounded up by the allocator. Most lines are shared (`shared`), but nobody promised that:
+# a bound counts each in full. A response: itself, its numbers, digest and key, the store's entry;
+# some 900 bytes measured by `python -m bench.memory`.
 _FIELD_OVERHEAD = 128
-_RESPONSE_OVERHEAD = 2048
+_RESPONSE_OVERHEAD = 1024
 
 
 def generate_etag(digest: bytes) -> bytes:
@@ -88,8 +92,7 @@ class StoredResponse:
     vain (`cache/codings`).
 
     Computed: `coding`, the one of `body`; `fresh_until`, the moment it turns stale (-inf: always
-    validate); `date_value`, `date` in seconds since the epoch; `is_vary_free`; `weight`, the bytes
-    it counts for in a store.
+    validate); `is_vary_free`; `weight`, the bytes it counts for in a store.
     """
 
     key: bytes
@@ -113,7 +116,6 @@ class StoredResponse:
     memo: object | None = None
     coding: bytes = field(init=False)
     fresh_until: float = field(init=False)
-    date_value: float = field(init=False)
     is_vary_free: bool = field(init=False)
     weight: int = field(init=False)
 
@@ -122,17 +124,22 @@ class StoredResponse:
             self.freshness, response_time=self.response_time, initial_age=self.initial_age
         )
         self.coding = coding_of(self.fields)
-        parsed = parse_date(self.date, now=self.response_time)
-        self.date_value = self.response_time if parsed is None else float(parsed)
         self.is_vary_free = not self.vary
         self.weight = (
             _RESPONSE_OVERHEAD
+            + len(self.key)
             + (len(self.body) if isinstance(self.body, bytes) else 0)
             + sum(len(name) + len(value) + _FIELD_OVERHEAD for name, value in self.fields)
             + sum(len(name) + len(value or b"") + _FIELD_OVERHEAD for name, value in self.vary)
             + sum(map(len, self.tags))
             + sum(len(made.body) for made in self.derived.values() if made is not None)
         )
+
+    @property
+    def date_value(self) -> float:
+        """`date` in seconds since the epoch; the time of arrival where it is none."""
+        parsed = parse_date(self.date, now=self.response_time)
+        return self.response_time if parsed is None else float(parsed)
 
     @property
     def body_id(self) -> BodyId:
@@ -173,7 +180,7 @@ def make_stored(
     `fields` are those of `storing.fields_to_store`; `request_fields` those that went to the origin,
     for the Vary selection. A missing Date is added (RFC 9110 section 6.6.1).
     """
-    lines = with_date(fields, response_time)
+    lines = shared_fields(with_date(fields, response_time))
     date = first(lines, b"date") or b""
     etag, last_modified = first(lines, b"etag"), first(lines, b"last-modified")
     generates_etag = generates_validators and etag is None
@@ -185,7 +192,7 @@ def make_stored(
         body=body,
         request_time=request_time,
         response_time=response_time,
-        freshness=freshness,
+        freshness=shared_freshness(freshness),
         initial_age=ages.corrected_initial_age(
             lines, request_time=request_time, response_time=response_time
         ),

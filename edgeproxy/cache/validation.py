@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from edgeproxy.cache.freshness import Freshness, corrected_initial_age, freshness_of
 from edgeproxy.cache.policy import CachePolicy
+from edgeproxy.cache.shared import shared_fields, shared_freshness
 from edgeproxy.cache.stored import StoredResponse, with_date
 from edgeproxy.cache.storing import fields_to_store
 from edgeproxy.cache.vary import NOT_ONLY_NAMED, matches, nominated, speaks_for
@@ -114,7 +115,7 @@ def freshen(
     other request fields than before, the result must always be validated.
     """
     update = _update(status_304_fields, policy)
-    fields = with_date(_merged(stored.fields, update), response_time)
+    fields = shared_fields(with_date(_merged(stored.fields, update), response_time))
     freshness = freshness_of(stored.status, fields, response_time=response_time, policy=policy)
     names = nominated(fields)
     known = {name for name, _ in stored.vary}
@@ -126,7 +127,7 @@ def freshen(
         fields=fields,
         request_time=request_time,
         response_time=response_time,
-        freshness=freshness,
+        freshness=shared_freshness(freshness),
         initial_age=corrected_initial_age(
             fields, request_time=request_time, response_time=response_time
         ),

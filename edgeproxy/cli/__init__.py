@@ -12,6 +12,7 @@ from edgeproxy import __version__
 from edgeproxy.cli.cache import cache
 from edgeproxy.cli.certs import certs
 from edgeproxy.cli.checking import check
+from edgeproxy.cli.getting import get
 from edgeproxy.cli.reloading import reload
 from edgeproxy.cli.serving import demo, serve
 from edgeproxy.cli.status import status
@@ -23,5 +24,5 @@ def main() -> None:
     """A self-hosted CDN point of presence: an edge cache in front of your origin."""
 
 
-for _command in (serve, check, reload, status, cache, certs, demo):
+for _command in (serve, check, reload, status, get, cache, certs, demo):
     main.add_command(_command)

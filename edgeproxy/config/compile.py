@@ -160,12 +160,29 @@ def origin_settings(config: Config) -> dict[str, OriginSettings]:
     }
 
 
-def compile_sites(config: Config, origins: Mapping[str, Upstream]) -> Sites:
-    """Return every site, joined to its origin by name."""
-    return Sites(_site(host, config, origins[host.origin]) for host in config.host)
+def compile_sites(
+    config: Config, origins: Mapping[str, Upstream], *, https_port: int | None = None
+) -> Sites:
+    """Return every site, joined to its origin by name.
+
+    `https_port` is where the first address listens, which its configuration may have left open.
+    """
+    port = config.listen.alt_svc_port or https_port or config.listen.https[0].port
+    alt_svc = _alt_svc(config, port)
+    return Sites(_site(host, config, origins[host.origin], alt_svc) for host in config.host)
 
 
-def _site(host: Host, config: Config, origin: Upstream) -> Site:
+def _alt_svc(config: Config, port: int) -> bytes | None:
+    """Return what responses say of HTTP/3 (RFC 7838 section 3)."""
+    listen = config.listen
+    if listen.alt_svc == "clear":
+        return b"clear"
+    if listen.alt_svc == "none" or not listen.http3 or not port:
+        return None
+    return b'h3=":%d"; ma=%d' % (port, listen.alt_svc_max_age)
+
+
+def _site(host: Host, config: Config, origin: Upstream, alt_svc: bytes | None) -> Site:
     transparent = RuleConfig.model_construct(
         id="", path=(), policy="transparent", override=PolicyOptions()
     )
@@ -177,6 +194,7 @@ def _site(host: Host, config: Config, origin: Upstream) -> Site:
         fallback=_rule(transparent, config),
         cors=None if host.cors is None else _cors(config.cors[host.cors]),
         hsts=_hsts(host, config),
+        alt_svc=alt_svc,
         set_fields=host.headers.set,
         remove_fields=host.headers.remove,
     )

@@ -19,8 +19,6 @@ _LATER = frozenset(
         "trace",
         "pop.region",
         "pop.role",
-        "listen.http3",
-        "listen.alt_svc_max_age",
         "listen.admin",
         "tls.tickets",
         "tls.early_data",

@@ -92,6 +92,23 @@ class Listen(Section):
     http_redirect: OneOrMore[ListenAddress] | None = Field(
         default=None, description="Addresses where plain HTTP is answered with a redirect to HTTPS."
     )
+    http3: bool = Field(
+        default=False,
+        description="Also serve HTTP/3, over UDP on the same addresses and ports as `https`.",
+    )
+    alt_svc: Literal["advertise", "clear", "none"] = Field(
+        default="advertise",
+        description="What responses say of HTTP/3 (RFC 7838): that it is there, while it is; that "
+        "clients are to forget that it was; nothing.",
+    )
+    alt_svc_max_age: Duration = Field(
+        default=86400.0, description="How long a client may remember that HTTP/3 is there."
+    )
+    alt_svc_port: Annotated[int, Field(ge=1, le=65535), Expects("port")] | None = Field(
+        default=None,
+        description="The UDP port that clients reach HTTP/3 by, where it is not that of the first "
+        "`https` address: behind a mapping of ports.",
+    )
     metrics: OneOrMore[ListenAddress] | None = Field(
         default=None,
         description="Addresses of `/metrics` and `/healthz` over plain HTTP; not for everybody.",

@@ -21,7 +21,12 @@ class Section(BaseModel):
 class Memory(Section):
     """The memory tier."""
 
-    size: Size = Field(default=256 * 1024**2, description="Bytes of all stored responses together.")
+    size: Size = Field(
+        default=256 * 1024**2,
+        description="Bytes of all stored responses together, with what each costs beside its "
+        "octets and what is prepared to answer from it. A process needs some 64 MiB of its own, "
+        "and room for what is under way.",
+    )
     max_object: Size = Field(
         default=16 * 1024**2,
         description="Larger bodies live on disk only, where there is a `[cache.disk]`; without one "

@@ -86,7 +86,7 @@ class Coder:
             DownstreamError: 406, every coding that there can be is refused.
         """
         accepted = combined(request.fields, b"accept-encoding")
-        plain = view_of(stored, route)
+        plain = view_of(stored, route, self._store)
         for _ in range(_TURNS_MAX):
             if plain.codings is None:
                 return plain
@@ -104,7 +104,7 @@ class Coder:
             made = await self._settled(stored, coding, bytes_max)
             if made is None:
                 return codings.at_hand(accepted)
-            stored, plain = made, view_of(made, route)
+            stored, plain = made, view_of(made, route, self._store)
         return None
 
     async def _settled(

@@ -207,7 +207,7 @@ class Edge:
         """Return how it looks now to who sends that Accept-Encoding, None if it takes a wait."""
         view = stored.memo
         if not isinstance(view, View) or view.rule is not route.rule:
-            view = view_of(stored, route)
+            view = view_of(stored, route, self._store)
         if accepted is not None and view.codings is not None:
             found = view.codings.accepting(accepted)
             if found is None:

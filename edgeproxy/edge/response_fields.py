@@ -5,7 +5,7 @@
 2. the rule's Cache-Control for browsers, with Expires and Pragma gone, and only on a 200 that may
    be shared: an error or a private answer never gets a year in a browser;
 3. the site's `remove`, the site's `set`, the rule's `remove`, the rule's `set`;
-4. Strict-Transport-Security on https, `Vary: Origin` and `Vary: Accept-Encoding`.
+4. Strict-Transport-Security and Alt-Svc on https, `Vary: Origin` and `Vary: Accept-Encoding`.
 
 Must not read a stored response's age or the time: what changes between two deliveries (Age,
 Cache-Status, Access-Control-Allow-Origin) is in sections of its own. RFC 9110 section 6.6.1, RFC
@@ -57,8 +57,11 @@ def compose(
     ):
         _remove(composed, removed | {name for name, _ in put})
         composed += put
-    if site.hsts is not None and route.scheme == b"https":
-        composed.append((b"strict-transport-security", site.hsts))
+    if route.scheme == b"https":
+        if site.hsts is not None:
+            composed.append((b"strict-transport-security", site.hsts))
+        if site.alt_svc is not None:
+            composed.append((b"alt-svc", site.alt_svc))
     # Vary stands on every response that another request might get otherwise: a cache behind us
     # would else hand it on to a page of another origin, or to a client of another coding.
     if varies_by_coding:

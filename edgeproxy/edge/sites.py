@@ -108,7 +108,8 @@ class Site:
     """One configured site: the hosts it answers to and what happens to their requests.
 
     `name` is the first part of every cache key, so that aliases share stored responses. `hosts`
-    are all names, `name` among them, lower-case, no port. `hsts` is the finished field value.
+    are all names, `name` among them, lower-case, no port. `hsts` and `alt_svc` are
+    finished field values.
     `set_fields` and `remove_fields` apply to every response. `fallback` decides where no rule does.
     """
 
@@ -119,6 +120,7 @@ class Site:
     fallback: Rule = TRANSPARENT_RULE
     cors: CorsPolicy | None = None
     hsts: bytes | None = None
+    alt_svc: bytes | None = None
     set_fields: Fields = ()
     remove_fields: frozenset[bytes] = frozenset()
     _combined: re.Pattern[bytes] = field(init=False, repr=False, compare=False)

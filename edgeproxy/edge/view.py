@@ -26,6 +26,7 @@ from edgeproxy.http import cache_status
 from edgeproxy.http.codings import IDENTITY, negotiate
 from edgeproxy.http.conditionals import Precondition, evaluate
 from edgeproxy.http.messages import Field, FieldSection, Response
+from edgeproxy.store.memory import MemoryStore
 
 # Remembered values of Accept-Encoding, per stored response: a handful are in use, of up to some 40
 # octets. The store does not count them, so that nobody may fill memory with inventions.
@@ -107,6 +108,11 @@ class View:
         self.head_response = Response(stored.status, sections, b"", **labels)
         self._unchanged = None
         return True
+
+    def release(self) -> None:
+        """Let go of the views in other codings, which refer to each other and to the body."""
+        if self.codings is not None:
+            self.codings.release()
 
     def unchanged(self, method: bytes, conditions: list[Field]) -> Response | None:
         """Return the 304 for a read with these If-None-Match and If-Modified-Since, None if not.
@@ -205,6 +211,11 @@ class Codings:
         made = body_in(coding, stored)
         return (None, False) if made is None else (made.body, made.is_final)
 
+    def release(self) -> None:
+        """Forget the views; who asks all the same gets new ones."""
+        self._by_coding.clear()
+        self._by_accepted.clear()
+
     def at_hand(self, accepted: bytes | None) -> View | None:
         """Return the best view that needs nothing to be made; None: none that is acceptable."""
         there = [coding for coding in self.offer.codings if body_in(coding, self.stored)]
@@ -212,8 +223,11 @@ class Codings:
         return None if coding is None else self.view_in(coding)
 
 
-def view_of(stored: StoredResponse, route: Route) -> View:
-    """Return the view for a request without Accept-Encoding: the remembered one, or a new one."""
+def view_of(stored: StoredResponse, route: Route, store: MemoryStore) -> View:
+    """Return the view for a request without Accept-Encoding: the remembered one, or a new one.
+
+    The store bounds how many are remembered.
+    """
     memo = stored.memo
     if isinstance(memo, View) and memo.rule is route.rule:
         return memo
@@ -228,5 +242,5 @@ def view_of(stored: StoredResponse, route: Route) -> View:
         )
     else:
         view = View(stored, route, stored.body)
-    stored.memo = view
+    store.remember(stored, view)
     return view

@@ -8,7 +8,6 @@ observation; nothing is judged here.
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,8 +19,8 @@ from OpenSSL import SSL
 from edgeproxy.clock import Clock
 from edgeproxy.probe.addresses import Address
 from edgeproxy.probe.offers import Contexts, Distrust, Notes, Offer, is_resumed, session_mark
+from edgeproxy.probe.stream import READ_BYTES, TlsStream, drained, reason_of, words_of
 
-_READ_BYTES: Final = 65536
 # A chain is some 5 KB; a peer that sends more than this before it is done is none of TLS.
 _HANDSHAKE_BYTES_MAX: Final = 1024 * 1024
 # Servers send tickets at once or never; one that keeps the connection open is not waited for.
@@ -115,35 +114,36 @@ async def _observe(
     try:
         hello = _first_flight(connection)
     except SSL.Error as error:
-        return Observation(Stage.UNTESTABLE, _reason(error), took())
+        return Observation(Stage.UNTESTABLE, reason_of(error), took())
     try:
         reader, writer = await asyncio.open_connection(address.host, address.port)
     except TimeoutError:
         raise
     except OSError as error:
-        return Observation(Stage.CONNECT, _words(error), took())
-    stream = _Stream(reader, writer, connection)
+        return Observation(Stage.CONNECT, words_of(error), took())
+    stream = TlsStream(reader, writer, connection, bytes_max=_HANDSHAKE_BYTES_MAX)
     try:
         writer.write(hello)
         await stream.shake_hands()
         duration = took()
         session = await _session(stream) if wants_session else None
     except SSL.Error as error:
-        return Observation(Stage.HANDSHAKE, _reason(error), took(), staple=notes.staple)
+        return Observation(Stage.HANDSHAKE, reason_of(error), took(), staple=notes.staple)
     except (OSError, EOFError) as error:
         if isinstance(error, TimeoutError):
             raise
-        return Observation(Stage.HANDSHAKE, _words(error), took())
+        return Observation(Stage.HANDSHAKE, words_of(error), took())
     finally:
         writer.transport.abort()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
-    return _seen(connection, notes, duration, session)
+    return seen_of(connection, notes, duration, session)
 
 
-def _seen(
+def seen_of(
     connection: SSL.Connection, notes: Notes, duration: float, session: SSL.Session | None
 ) -> Observation:
+    """Return what a completed handshake showed."""
     return Observation(
         Stage.DONE,
         duration_seconds=duration,
@@ -159,50 +159,7 @@ def _seen(
     )
 
 
-class _Stream:
-    """A connection's memory BIOs over a TCP stream."""
-
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: SSL.Connection
-    ) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._bytes_left = _HANDSHAKE_BYTES_MAX
-        self.connection = connection
-
-    async def shake_hands(self) -> None:
-        while True:
-            try:
-                self.connection.do_handshake()
-            except SSL.WantReadError:
-                await self.exchange()
-            else:
-                return
-            finally:
-                # our Finished, or an alert that tells the server's log why we left
-                self._writer.write(_drained(self.connection))
-
-    async def exchange(self) -> None:
-        """Send what is to be sent, and take what comes.
-
-        Raises:
-            EOFError: the server closed the connection.
-        """
-        self._writer.write(_drained(self.connection))
-        data = await self._reader.read(_READ_BYTES)
-        self._bytes_left -= len(data)
-        if not data:
-            raise EOFError("the server closed the connection")
-        if self._bytes_left < 0:
-            raise EOFError("the server sends without end")
-        self.connection.bio_write(data)
-
-    def say_goodbye(self) -> None:
-        self.connection.shutdown()
-        self._writer.write(_drained(self.connection))
-
-
-async def _session(stream: _Stream) -> SSL.Session | None:
+async def _session(stream: TlsStream) -> SSL.Session | None:
     """Wait for a ticket; None when the server goes without sending one.
 
     Raises:
@@ -221,10 +178,10 @@ async def _session(stream: _Stream) -> SSL.Session | None:
     return stream.connection.get_session() if has_ticket and before is not None else None
 
 
-async def _reads_on(stream: _Stream) -> bool:
+async def _reads_on(stream: TlsStream) -> bool:
     """Read once; False when the server has said goodbye."""
     try:
-        stream.connection.recv(_READ_BYTES)
+        stream.connection.recv(READ_BYTES)
     except SSL.WantReadError:
         await stream.exchange()
     except (SSL.ZeroReturnError, SSL.SysCallError):
@@ -235,29 +192,4 @@ async def _reads_on(stream: _Stream) -> bool:
 def _first_flight(connection: SSL.Connection) -> bytes:
     with contextlib.suppress(SSL.WantReadError):
         connection.do_handshake()
-    return _drained(connection)
-
-
-def _drained(connection: SSL.Connection) -> bytes:
-    parts = []
-    while True:
-        try:
-            parts.append(connection.bio_read(_READ_BYTES))
-        except SSL.WantReadError:
-            return b"".join(parts)
-
-
-def _reason(error: SSL.Error) -> str:
-    """Return OpenSSL's words, of the alert where one was received."""
-    entries = error.args[0] if error.args and isinstance(error.args[0], list) else []
-    words = str(entries[-1][2]) if entries else ""
-    for prefix in ("ssl/tls alert ", "tlsv1 alert ", "tlsv13 alert ", "sslv3 alert "):
-        if words.startswith(prefix):
-            return f"alert: {words.removeprefix(prefix)}"
-    return words or "the handshake broke off"
-
-
-def _words(error: OSError | EOFError) -> str:
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno).lower()
-    return str(error) or "the connection broke off"
+    return drained(connection)

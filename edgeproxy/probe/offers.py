@@ -46,12 +46,13 @@ _DATES: Final = frozenset({9, 10})
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One kind of ClientHello: signature algorithms (None: all of them), versions, staple."""
+    """One kind of ClientHello: signature algorithms (None: all of them), versions, staple, ALPN."""
 
     key_type: KeyType | None = None
     oldest: str = "TLSv1.2"
     newest: str = "TLSv1.3"
     wants_staple: bool = True
+    protocols: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Contexts:
 
     def __init__(self, ca_file: Path | None = None, *, is_trusting: bool = False) -> None:
         self._ca_file = ca_file
-        self._is_trusting = is_trusting
+        self.is_trusting = is_trusting
         self._made: dict[Offer, SSL.Context] = {}
         if not is_trusting:
             self._trust(SSL.Context(SSL.TLS_METHOD))  # a bad file is said at once
@@ -109,8 +110,10 @@ class Contexts:
             context.set_cipher_list(_EVERYTHING)
         if offer.key_type is not None:
             set_signature_algorithms(context, SIGNATURES[offer.key_type])
+        if offer.protocols:
+            context.set_alpn_protos([each.encode("ascii") for each in offer.protocols])
         context.set_ocsp_client_callback(_note_staple)
-        if not self._is_trusting:
+        if not self.is_trusting:
             self._trust(context)
             context.set_verify(SSL.VERIFY_PEER, _note_distrust)
         return context

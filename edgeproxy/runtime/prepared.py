@@ -27,6 +27,10 @@ Locate = Callable[[Loc, str], Problem]
 
 # Sockets, processes and folders are made once; the name is part of what is stored elsewhere.
 _FIXED: Final = (("pop",), ("listen",), ("cache", "disk"))
+# What clients are told of sockets is not about the sockets.
+_FREE: Final[frozenset[Loc]] = frozenset(
+    ("listen", key) for key in ("alt_svc", "alt_svc_max_age", "alt_svc_port")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,15 @@ class KnownOrigin:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a configuration makes, all but the certificates."""
+    """What a configuration makes, all but the certificates.
+
+    `https_port` is the one that was bound, None before.
+    """
 
     config: Config
     origins: Mapping[str, KnownOrigin]
     sites: Sites
+    https_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,13 @@ def without_line(loc: Loc, message: str) -> Problem:
     return Problem("configuration", 0, ".".join(map(str, loc)), message)
 
 
-def build(config: Config, *, clock: Clock, before: Served | None = None) -> Served:
+def build(
+    config: Config,
+    *,
+    clock: Clock,
+    before: Served | None = None,
+    https_port: int | None = None,
+) -> Served:
     """Build origins and sites; `before` is what serves now. Blocks: it reads trust anchors.
 
     Raises:
@@ -74,15 +88,18 @@ def build(config: Config, *, clock: Clock, before: Served | None = None) -> Serv
         name: _origin(settings, config.pop.name, clock, known_origins.get(name))
         for name, settings in slices.origin_settings(config).items()
     }
-    made = slices.compile_sites(config, {name: each.origin for name, each in origins.items()})
+    made = slices.compile_sites(
+        config, {name: each.origin for name, each in origins.items()}, https_port=https_port
+    )
     if before is None:
-        return Served(config, origins, made)
+        return Served(config, origins, made, https_port)
     known = {site.name: site for site in before.sites.all}
     # An equal site stays the object it is: views of what is stored are of its rules.
     return Served(
         config,
         origins,
         Sites(known[s.name] if known.get(s.name) == s else s for s in made.all),
+        https_port,
     )
 
 
@@ -102,7 +119,7 @@ def prepare(
         raise ConfigError(found)
     try:
         hardened_context(slices.tls_parameters(config))
-        served = build(config, clock=clock, before=before)
+        served = build(config, clock=clock, before=before, https_port=before.https_port)
     except CertificateError as error:
         raise ConfigError([locate(_blamed(config, str(error)), str(error))]) from None
     return Prepared(served, _changed(before.config, config))
@@ -112,7 +129,8 @@ def unchangeable(old: Config, new: Config) -> list[Loc]:
     """Return the keys that differ and must not."""
     found: list[Loc] = []
     for loc in _FIXED:
-        found += _differing(_at(old, loc), _at(new, loc), loc)
+        differing = _differing(_at(old, loc), _at(new, loc), loc)
+        found += [each for each in differing if each not in _FREE]
     if bool(old.tls.ticket_lifetime) != bool(new.tls.ticket_lifetime):
         found.append(("tls", "ticket_lifetime"))
     return found

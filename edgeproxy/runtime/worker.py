@@ -142,6 +142,12 @@ class PointOfPresence:
         self._sockets = [*https, *http]
         self.https_addresses = [name_of(sock) for sock in https]
         self.http_addresses = [name_of(sock) for sock in http]
+        self._served = build(
+            self._config,
+            clock=self._clock,
+            before=self._served,
+            https_port=self.https_addresses[0][1],
+        )
         if self._certificates is not None:
             await self._stand_alone(self._certificates)
         if self.disk is not None:

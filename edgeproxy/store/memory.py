@@ -3,15 +3,15 @@
 Must not judge: freshness, Vary and validators are `cache/`'s business (RFC 9111 section 2 leaves
 eviction to us). Synchronous, never raises towards the data path.
 
-Invariants: `bytes` is the sum of the weights of everything kept and never exceeds `bytes_max`; the
-index and the recency order hold the same keys; a set of variants is never changed in place, so a
-caller may go on reading what `candidates` returned.
+Invariants: `bytes` is the sum of the weights of everything kept, and of its memos beyond a few, and
+never exceeds `bytes_max`; what is not kept has no memo here; a set of variants is never changed in
+place, so a caller may go on reading what `candidates` returned.
 """
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Awaitable, Sequence
-
-from cachetools import LRUCache
+from typing import Protocol
 
 from edgeproxy.cache.codings import with_derived
 from edgeproxy.cache.stored import BodyId, DerivedBody, StoredResponse
@@ -26,52 +26,95 @@ Coding = bytes
 VARIANTS_MAX = 32
 # Recency to the second is plenty for a cache of minutes, and saves the move on every hit.
 TOUCH_SECONDS = 1.0
+# What answers from one stored response were made ready, measured by `python -m bench.memory`: some
+# 3 KiB in one coding, more in several. A few count for nothing, so that every store may have some.
+_MEMO_BYTES = 4096
+_MEMOS_FREE = 64
 
 
 class _Variants:
     """Everything stored under one key, the newest last."""
 
-    __slots__ = ("responses", "touched", "weight")
+    __slots__ = ("responses", "touched")
 
     def __init__(self, responses: tuple[StoredResponse, ...], touched: float) -> None:
         self.responses = responses
         self.touched = touched
-        self.weight = sum(stored.weight for stored in responses)
+
+    @property
+    def weight(self) -> int:
+        return sum(stored.weight for stored in self.responses)
 
 
-class _Recency(LRUCache[bytes, _Variants]):
-    """The order of use, and beside it a plain dict that a hit reads without a call."""
+class Memo(Protocol):
+    """What was made of a stored response to answer from it faster, and can be made anew."""
+
+    def release(self) -> None:
+        """Let go of what refers back to it: nobody will ask for it any more."""
+
+
+class _Recency:
+    """The order of use, oldest first, and the sums; beside it the memos, in the order of making.
+
+    One ordered dict for both look-up and order: each further table is some 70 bytes per key.
+    """
+
+    __slots__ = ("bytes_max", "evictions", "index", "memos", "objects", "weight")
 
     def __init__(self, bytes_max: int) -> None:
-        super().__init__(bytes_max, getsizeof=lambda variants: variants.weight)
-        self.index: dict[bytes, _Variants] = {}
+        self.bytes_max = bytes_max
+        self.index: OrderedDict[bytes, _Variants] = OrderedDict()
+        self.memos: OrderedDict[StoredResponse, Memo] = OrderedDict()
+        self.weight = 0
         self.objects = 0  # counted along, since whoever asks may ask often and must not walk
         self.evictions = 0
 
-    def __setitem__(self, key: bytes, value: _Variants) -> None:
-        super().__setitem__(key, value)
-        before = self.index.get(key)
-        self.objects += len(value.responses) - (0 if before is None else len(before.responses))
-        self.index[key] = value
+    def keep(self, key: bytes, variants: _Variants) -> None:
+        """Keep these under the key, instead of what was there, as what was used last."""
+        self.let_go(key, kept=variants.responses)
+        self.index[key] = variants
+        self.weight += variants.weight
+        self.objects += len(variants.responses)
+        self.make_room()
 
-    def __delitem__(self, key: bytes) -> None:
-        super().__delitem__(key)
-        self.objects -= len(self.index.pop(key).responses)
+    def let_go(self, key: bytes, *, kept: tuple[StoredResponse, ...] = ()) -> None:
+        """Drop what is under the key, if anything is; memos of what is `kept` elsewhere stay."""
+        variants = self.index.pop(key, None)
+        if variants is None:
+            return
+        self.weight -= variants.weight
+        self.objects -= len(variants.responses)
+        for stored in variants.responses:
+            if stored not in kept:
+                self.release(stored)
 
-    def resize(self, bytes_max: int) -> None:
-        """Keep so much from now on, making room at once.
+    def remember(self, stored: StoredResponse, memo: Memo) -> None:
+        """Bound the memos by an eighth of everything: the one that was made first goes first."""
+        self.release(stored)
+        stored.memo = memo
+        self.memos[stored] = memo
+        while len(self.memos) > max(_MEMOS_FREE, self.bytes_max // 8 // _MEMO_BYTES):
+            self.release(next(iter(self.memos)))
+        self.make_room()
 
-        cachetools has no such thing; it keeps its bound where nobody looks for it.
-        """
-        vars(self)["_Cache__maxsize"] = bytes_max
-        while self.currsize > bytes_max:
-            self.popitem()
+    def release(self, stored: StoredResponse) -> None:
+        """Let go of a memo that is kept."""
+        memo = self.memos.pop(stored, None)
+        if memo is not None:
+            stored.memo = None
+            memo.release()
 
-    def popitem(self) -> tuple[bytes, _Variants]:
-        """Make room."""
-        item = super().popitem()
-        self.evictions += len(item[1].responses)
-        return item
+    @property
+    def used(self) -> int:
+        """What counts towards the bound."""
+        return self.weight + max(0, len(self.memos) - _MEMOS_FREE) * _MEMO_BYTES
+
+    def make_room(self) -> None:
+        """Let go of what was used least recently until everything is within the bound."""
+        while self.used > self.bytes_max:
+            key, variants = next(iter(self.index.items()))
+            self.evictions += len(variants.responses)
+            self.let_go(key)
 
 
 class MemoryStore:
@@ -90,7 +133,8 @@ class MemoryStore:
         """
         self._bytes_max = bytes_max
         self.object_bytes_max = min(object_bytes_max, bytes_max)
-        self._recency.resize(bytes_max)
+        self._recency.bytes_max = bytes_max
+        self._recency.make_room()
 
     @property
     def large_bytes_max(self) -> int:
@@ -99,8 +143,8 @@ class MemoryStore:
 
     @property
     def bytes(self) -> int:
-        """The weight of everything kept."""
-        return int(self._recency.currsize)
+        """The weight of everything kept, and of the memos beside it."""
+        return self._recency.used
 
     @property
     def bytes_max(self) -> int:
@@ -128,7 +172,7 @@ class MemoryStore:
         return variants.responses
 
     def _touched(self, key: Key) -> None:
-        self._recency[key]  # reading moves the key to the young end
+        self._index.move_to_end(key)
 
     def reading(self, key: Key) -> Awaitable[None] | None:
         """Return what to wait for before `candidates` knows all there is, None for nothing."""
@@ -218,8 +262,18 @@ class MemoryStore:
         variants = self._index.get(key)
         if variants is None:
             return 0
-        del self._recency[key]
+        self._recency.let_go(key)
         return len(variants.responses)
+
+    def remember(self, stored: StoredResponse, memo: Memo) -> None:
+        """Let a response carry a memo as long as it is kept and there is room for so many.
+
+        What is not kept carries it until it goes itself.
+        """
+        if stored in self._responses(stored.key):
+            self._recency.remember(stored, memo)
+        else:
+            stored.memo = memo
 
     def _responses(self, key: Key) -> tuple[StoredResponse, ...]:
         variants = self._index.get(key)
@@ -232,9 +286,9 @@ class MemoryStore:
             kept.pop(0)
         self._recency.evictions += len(responses) - len(kept)
         if kept:
-            self._recency[key] = _Variants(tuple(kept), now)
-        elif key in self._index:
-            del self._recency[key]
+            self._recency.keep(key, _Variants(tuple(kept), now))
+        else:
+            self._recency.let_go(key)
 
 
 def _is_same(kept: StoredResponse, stored: StoredResponse) -> bool:

@@ -10,6 +10,7 @@ import json
 from typing import Any, Final
 
 from edgeproxy.cache.freshness import Freshness
+from edgeproxy.cache.shared import shared_fields, shared_freshness
 from edgeproxy.cache.stored import LargeBody, StoredResponse
 from edgeproxy.cache.vary import Vary
 from edgeproxy.errors import StoreError
@@ -77,11 +78,11 @@ def _stored(document: dict[str, Any], body: bytes | LargeBody) -> StoredResponse
     return StoredResponse(
         key=_octets(document["key"]),
         status=document["status"],
-        fields=tuple((_octets(name), _octets(value)) for name, value in document["fields"]),
+        fields=shared_fields((_octets(name), _octets(value)) for name, value in document["fields"]),
         body=body,
         request_time=request_time,
         response_time=response_time,
-        freshness=Freshness(**document["freshness"]),
+        freshness=shared_freshness(Freshness(**document["freshness"])),
         initial_age=initial_age,
         vary=tuple((_octets(name), _maybe(value)) for name, value in document["vary"]),
         etag=_maybe(document["etag"]),

@@ -137,6 +137,24 @@ def test_hsts_is_what_the_host_or_else_the_whole_says(tmp_path, global_table, ho
     assert site(loaded(tmp_path, f"{host_key}\n{global_table}\n")).hsts == value
 
 
+@pytest.mark.parametrize(
+    ("keys", "bound", "value"),
+    [
+        ("", 8443, None),
+        ("http3 = true", 8443, b'h3=":8443"; ma=86400'),
+        ("http3 = true", None, b'h3=":8443"; ma=86400'),
+        ('http3 = true\nalt_svc_max_age = "60s"', None, b'h3=":8443"; ma=60'),
+        ("http3 = true\nalt_svc_port = 4433", 8443, b'h3=":4433"; ma=86400'),
+        ('http3 = true\nalt_svc = "none"', 8443, None),
+        ('alt_svc = "clear"', 8443, b"clear"),
+    ],
+)
+def test_what_is_said_of_http3(tmp_path, keys, bound, value):
+    head = HEAD.replace("[listen]\n", f"[listen]\n{keys}\n")
+    [made] = compile_sites(loaded(tmp_path, head=head), {"assets": ASSETS}, https_port=bound).all
+    assert made.alt_svc == value
+
+
 CORS = """
 cors = "customers"
 [cors.customers]

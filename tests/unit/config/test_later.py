@@ -7,7 +7,7 @@ from edgeproxy.config.later import is_later
     "loc",
     [
         ("shield",),
-        ("listen", "http3"),
+        ("listen", "admin"),
         ("origin", "a", "health"),
         ("host", 0, "rule", 1, "rollout"),
     ],

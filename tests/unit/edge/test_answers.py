@@ -13,6 +13,7 @@ from edgeproxy.edge.view import view_of
 from edgeproxy.errors import UpstreamError
 from edgeproxy.http.messages import combined
 from edgeproxy.http.upstream import OriginResponse
+from edgeproxy.store.memory import MemoryStore
 from tests.support.barrier import settle
 from tests.support.edge import HOST, Pop, make_pop
 from tests.support.stored import NOW, stored
@@ -20,6 +21,7 @@ from tests.support.stored import NOW, stored
 CORS = CorsPolicy(origins=frozenset({b"https://a.example"}))
 ALLOWED = {"origin": "https://a.example"}
 ANSWERS = Answers("fra1", CorsSections(10))
+STORE = MemoryStore(1 << 20, 1 << 20)
 
 
 def route_of(pop: Pop) -> Route:
@@ -30,7 +32,7 @@ def route_of(pop: Pop) -> Route:
 def test_a_hit_refreshes_its_live_fields_only_when_they_are_over() -> None:
     pop, kept = make_pop(), stored()
     route = route_of(pop)
-    view = view_of(kept, route)
+    view = view_of(kept, route, STORE)
     first = ANSWERS.hit(pop.request(), route, view, NOW)
     again = ANSWERS.hit(pop.request(), route, view, NOW + 0.5)
     later = ANSWERS.hit(pop.request(), route, view, NOW + 1.5)
@@ -53,7 +55,7 @@ def test_permission_comes_behind_a_plain_hit(
 ) -> None:
     pop, kept = make_pop(cors=cors), stored()
     route = route_of(pop)
-    plain = ANSWERS.hit(pop.request(), route, view_of(kept, route), NOW)
+    plain = ANSWERS.hit(pop.request(), route, view_of(kept, route, STORE), NOW)
     response = ANSWERS.with_cors(pop.request(**asked), route, plain)
     assert (response is not plain) is is_allowed
     allowed = combined(response.fields, b"access-control-allow-origin")
@@ -67,7 +69,7 @@ def test_more_to_say_of_a_stored_response() -> None:
     response = ANSWERS.stored(
         pop.request(**ALLOWED),
         route,
-        view_of(kept, route),
+        view_of(kept, route, STORE),
         NOW + 100,
         content=kept.body,
         outcome="hit_stale",
@@ -85,7 +87,7 @@ def test_what_has_just_arrived_says_no_age_of_its_own() -> None:
     route = route_of(pop)
     member = b"fra1; fwd=uri-miss; stored"
     response = ANSWERS.arrived(
-        pop.request(), route, view_of(kept, route), outcome="miss", member=member
+        pop.request(), route, view_of(kept, route, STORE), outcome="miss", member=member
     )
     assert (response.body, response.outcome) == (b"body", "miss")
     assert combined(response.fields, b"age") is None

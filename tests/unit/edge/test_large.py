@@ -64,7 +64,7 @@ class Shelf:
         self.lower.large[self.stored.digest] = Octets(BODY)
         store.put(self.stored)
         route = self.pop.edge._lookup.site_routes(self.pop.request()).route(b"/a")
-        self.view = view_of(self.stored, route)
+        self.view = view_of(self.stored, route, store)
 
     async def content(self, **asked):
         return await content_of(self.pop.store, self.pop.request(**asked), self.view)
@@ -72,9 +72,9 @@ class Shelf:
 
 async def test_what_is_in_memory_is_at_hand():
     shelf = Shelf()
-    shelf.view = view_of(
-        stored(), shelf.pop.edge._lookup.site_routes(shelf.pop.request()).route(b"/a")
-    )
+    store = shelf.pop.store
+    route = shelf.pop.edge._lookup.site_routes(shelf.pop.request()).route(b"/a")
+    shelf.view = view_of(stored(), route, store)
     assert await shelf.content() == b"body"
 
 

@@ -73,11 +73,19 @@ def test_the_site_comes_before_the_rule_and_removing_before_setting() -> None:
     assert composed(pop, received) == [(b"w", b"site"), (b"x", b"rule"), (b"z", b"rule")]
 
 
-def test_strict_transport_security_once_and_on_https_only() -> None:
-    line = (b"strict-transport-security", b"max-age=31536000")
-    pop = make_pop(hsts=line[1])
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        ("hsts", (b"strict-transport-security", b"max-age=31536000")),
+        ("alt_svc", (b"alt-svc", b'h3=":443"; ma=86400')),
+    ],
+)
+def test_what_is_said_of_the_connection_comes_once_and_on_https_only(
+    option: str, line: Field
+) -> None:
+    pop = make_pop(**{option: line[1]})
     assert composed(pop, [(line[0], b"max-age=1")]) == [line]
-    plain = make_pop(hsts=line[1])
+    plain = make_pop(**{option: line[1]})
     plain.connection.scheme = b"http"
     assert composed(plain, []) == []
 

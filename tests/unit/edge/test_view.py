@@ -6,9 +6,11 @@ from edgeproxy.edge.deliver import Labels, respond
 from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.view import View, view_of
 from edgeproxy.http.messages import Field, combined
+from edgeproxy.store.memory import MemoryStore
 from tests.support.edge import Pop, make_pop, rule
 from tests.support.stored import NOW, stored
 
+STORE = MemoryStore(1 << 20, 1 << 20)
 MODIFIED = "Tue, 14 Nov 2023 22:00:00 GMT"
 FIELDS = (
     (b"etag", b'"1"'),
@@ -25,9 +27,9 @@ def route_of(pop: Pop) -> Route:
 def test_a_view_is_remembered_per_rule() -> None:
     kept = stored()
     route = route_of(make_pop(rule()))
-    view = view_of(kept, route)
-    assert view_of(kept, route) is view
-    other = view_of(kept, route_of(make_pop(rule())))
+    view = view_of(kept, route, STORE)
+    assert view_of(kept, route, STORE) is view
+    other = view_of(kept, route_of(make_pop(rule())), STORE)
     assert other is not view
     assert kept.memo is other
 
@@ -78,7 +80,7 @@ def test_a_prepared_304_is_what_a_304_is(
 ) -> None:
     kept = stored(status=status, fields=FIELDS)
     route = route_of(make_pop())
-    view = view_of(kept, route)
+    view = view_of(kept, route, STORE)
     view.refresh(route, NOW, "fra1")
     prepared = view.unchanged(b"GET", conditions)
     assert (prepared is not None) is (expected and status == 200)
@@ -98,7 +100,7 @@ def test_a_prepared_304_is_what_a_304_is(
 def test_all_revalidations_of_one_second_get_the_same_answer() -> None:
     kept = stored(fields=FIELDS)
     route = route_of(make_pop())
-    view = view_of(kept, route)
+    view = view_of(kept, route, STORE)
     asked = [(b"if-none-match", b'"1"')]
     view.refresh(route, NOW, "fra1")
     first = view.unchanged(b"GET", asked)
@@ -123,7 +125,7 @@ def coded_route() -> Route:
 
 def test_a_coding_that_is_not_there_has_no_view_and_is_never_live() -> None:
     kept, route = stored(body=b"coded", fields=CODED), coded_route()
-    plain = view_of(kept, route)
+    plain = view_of(kept, route, STORE)
     assert not plain.refresh(route, NOW, "fra1")
     assert plain.codings.view_in(b"identity") is plain.codings.accepting(b"gzip") is None
     assert plain.codings.accepting(b"*;q=0") is None
@@ -134,7 +136,7 @@ def test_a_coding_that_is_not_there_has_no_view_and_is_never_live() -> None:
 def test_what_a_value_leads_to_is_remembered_within_bounds() -> None:
     body = DerivedBody(b"decoded", is_final=True)
     kept, route = stored(body=b"coded", fields=CODED), coded_route()
-    plain = view_of(with_derived(kept, b"identity", body), route)
+    plain = view_of(with_derived(kept, b"identity", body), route, STORE)
     assert plain.refresh(route, NOW, "fra1")
     assert plain.response.body == b"decoded"
     codings = plain.codings

@@ -50,6 +50,25 @@ def test_authorities_that_were_replaced_make_another_origin(text, loaded, place)
     assert prepared.served.origins["assets"] is not before.origins["assets"]
 
 
+def test_what_is_said_of_sockets_can_change(text, loaded):
+    before = build(loaded(text), clock=CLOCK)
+    other = loaded(text.replace("[limits]", "alt_svc = 'clear'\nalt_svc_port = 443\n[limits]"))
+    assert unchangeable(loaded(text), other) == []
+    prepared = prepare(other, before, clock=CLOCK)
+    assert prepared.changed == ("listen",)
+    assert [site.alt_svc for site in prepared.served.sites.all] == [b"clear"]
+
+
+def test_the_port_that_was_bound_is_the_one_that_is_told(text, loaded):
+    config = loaded(text.replace("[limits]", "http3 = true\n[limits]"))
+    before = build(config, clock=CLOCK)
+    assert before.sites.all[0].alt_svc is None
+    bound = build(config, clock=CLOCK, before=before, https_port=8443)
+    assert bound.sites.all[0].alt_svc == b'h3=":8443"; ma=86400'
+    again = prepare(config, bound, clock=CLOCK)
+    assert again.served.sites.all[0] is bound.sites.all[0]
+
+
 def test_each_key_that_cannot_change_is_named(text, loaded):
     other = text.replace('"fra1"', '"fra2"').replace("127.0.0.1:0", "127.0.0.1:1")
     other = other.replace('"state"', '"else"').replace(

@@ -162,7 +162,6 @@ def test_it_never_holds_more_than_its_bound_and_knows_what_it_holds(seed: int) -
         held = [each for key in keys for each in store.candidates(key, NOW)]
         assert store.bytes == sum(each.weight for each in held) <= 20_000
         assert store.objects == len(held)
-        assert set(keys) == set(store._recency)
 
 
 def test_a_coding_joins_what_is_kept_of_these_bytes() -> None:
@@ -226,3 +225,80 @@ def test_a_smaller_store_lets_the_least_recently_used_go_and_a_larger_one_takes_
     store.resize(3 * weight, weight - 1)
     assert not store.put(stored(b"f"))
     assert (store.objects, store.object_bytes_max) == (2, weight - 1)
+
+
+class Memo:
+    """A memo that says whether it was let go."""
+
+    is_released = False
+
+    def release(self) -> None:
+        self.is_released = True
+
+
+def remembered(store: MemoryStore, key: bytes) -> tuple[object, Memo]:
+    one, memo = stored(key), Memo()
+    store.put(one)
+    store.remember(one, memo)
+    return one, memo
+
+
+def test_a_memo_goes_with_the_response() -> None:
+    store = MemoryStore(LARGE, LARGE)
+    for let_go in (
+        lambda one: store.forget(one.key),
+        store.drop,
+        lambda one: store.put(stored(one.key)),
+        lambda one: store.replace(one, stored(one.key)),
+        lambda one: store.attach(one, b"gzip", DerivedBody(b"coded", is_final=True)),
+        lambda _: store.resize(1, 1),
+    ):
+        one, memo = remembered(store, b"k")
+        assert one.memo is memo
+        let_go(one)
+        assert (one.memo, memo.is_released) == (None, True)
+
+
+def test_a_memo_stays_while_another_variant_comes() -> None:
+    store = MemoryStore(LARGE, LARGE)
+    one, memo = remembered(store, b"k")
+    store.put(variant("de"))
+    assert (one.memo, memo.is_released) == (memo, False)
+
+
+def test_a_newer_memo_takes_the_place_of_the_older_one() -> None:
+    store = MemoryStore(LARGE, LARGE)
+    one, memo = remembered(store, b"k")
+    newer = Memo()
+    store.remember(one, newer)
+    assert (one.memo, memo.is_released, newer.is_released) == (newer, True, False)
+
+
+def test_what_is_not_kept_carries_its_memo_alone() -> None:
+    store = MemoryStore(LARGE, LARGE)
+    one, memo = stored(), Memo()
+    store.remember(one, memo)
+    assert one.memo is memo
+    assert store.bytes == 0
+
+
+def test_memos_are_bounded_and_count() -> None:
+    store = MemoryStore(8 * 100 * 4096, LARGE)
+    made = [remembered(store, b"%d" % number) for number in range(150)]
+    assert sum(not memo.is_released for _, memo in made) == 100
+    assert [memo.is_released for _, memo in made] == [True] * 50 + [False] * 100
+    assert store.bytes == sum(one.weight for one, _ in made) + (100 - 64) * 4096
+
+
+def test_memos_take_room_from_what_was_used_least_recently() -> None:
+    weight = stored(b"000").weight
+    store = MemoryStore(8 * 100 * 4096, LARGE)
+    keys = [b"%03d" % number for number in range(store.bytes_max // weight)]
+    for key in keys:
+        store.put(stored(key))
+    for key in keys[-100:]:
+        store.remember(store.candidates(key, NOW)[0], Memo())
+    assert store.bytes <= store.bytes_max
+    assert store.evictions == len(keys) - store.objects > 0
+    assert not store.candidates(keys[0], NOW)
+    assert store.candidates(keys[-1], NOW)

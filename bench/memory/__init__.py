@@ -1,0 +1,1 @@
+"""What stored objects cost in resident memory, and where churn ends."""
