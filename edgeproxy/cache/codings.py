@@ -12,7 +12,7 @@ will replace has a weak tag; what says `no-transform` is had in its own coding o
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from edgeproxy.cache.stored import DerivedBody, StoredResponse
+from edgeproxy.cache.stored import DerivedBody, LargeBody, StoredResponse
 from edgeproxy.cache.targeted import ruling_directives
 from edgeproxy.http.codings import IDENTITY, coding_of, is_compressible, negotiate
 from edgeproxy.http.directives import parse_cache_control
@@ -116,9 +116,10 @@ def etag_in(coding: bytes, etag: bytes, *, is_final: bool) -> bytes:
 
 
 def body_in(coding: bytes, stored: StoredResponse) -> DerivedBody | None:
-    """Return the body in that coding, None as long as nobody has made it."""
+    """Return the body in that coding, None as long as nobody has made it or memory lacks it."""
     if coding == stored.coding:
-        return DerivedBody(stored.body, is_final=True)
+        body = stored.body
+        return None if isinstance(body, LargeBody) else DerivedBody(body, is_final=True)
     return stored.derived.get(coding)
 
 

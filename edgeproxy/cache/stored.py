@@ -23,6 +23,7 @@ from edgeproxy.http.messages import Field, Fields, first
 __all__ = [
     "BodyId",
     "DerivedBody",
+    "LargeBody",
     "StoredResponse",
     "Vary",
     "generate_etag",
@@ -58,6 +59,19 @@ class DerivedBody:
     is_final: bool
 
 
+@dataclass(frozen=True, slots=True)
+class LargeBody:
+    """A body of that many octets which only the disk holds, by the digest of its response.
+
+    It is had in the coding that it came in, and in no other.
+    """
+
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+
 _NOTHING_DERIVED: Mapping[bytes, DerivedBody | None] = MappingProxyType({})
 
 
@@ -72,9 +86,10 @@ class StoredResponse:
     `fields` are end-to-end and as received, Age included and Date always present. `etag` and
     `last_modified` are what clients are offered; where the origin sent none and the rule wants
     validators they are generated and flagged, and then they never go to the origin. `digest` is
-    the SHA-256 of `body`. `fill_generation` is the purge generation that was read before the origin
-    was asked. `derived` holds the body in other codings than its own, never changed in place; None
-    stands for a coding that was tried in vain (`cache/codings`).
+    the SHA-256 of `body`, whose octets are elsewhere if it is a `LargeBody`. `fill_generation` is
+    the purge generation that was read before the origin was asked. `derived` holds the body in
+    other codings than its own, never changed in place; None stands for a coding that was tried in
+    vain (`cache/codings`).
 
     Computed: `coding`, the one of `body`; `fresh_until`, the moment it turns stale (-inf: always
     validate); `is_vary_free`; `weight`, the bytes it counts for in a store.
@@ -83,7 +98,7 @@ class StoredResponse:
     key: bytes
     status: int
     fields: Fields
-    body: bytes
+    body: bytes | LargeBody
     request_time: float
     response_time: float
     freshness: Freshness
@@ -113,7 +128,7 @@ class StoredResponse:
         self.weight = (
             _RESPONSE_OVERHEAD
             + len(self.key)
-            + len(self.body)
+            + (len(self.body) if isinstance(self.body, bytes) else 0)
             + sum(len(name) + len(value) + _FIELD_OVERHEAD for name, value in self.fields)
             + sum(len(name) + len(value or b"") + _FIELD_OVERHEAD for name, value in self.vary)
             + sum(map(len, self.tags))
@@ -149,7 +164,7 @@ def make_stored(
     key: bytes,
     status: int,
     fields: Iterable[Field],
-    body: bytes,
+    body: bytes | LargeBody,
     *,
     digest: bytes,
     request_fields: Iterable[Field],

@@ -150,6 +150,8 @@ def carry_over(old: StoredResponse, new: StoredResponse) -> StoredResponse:
         return new
     if new.is_last_modified_generated and old.last_modified is not None:
         new = replace(new, last_modified=old.last_modified)
+    if type(old.body) is not type(new.body):  # one of them in memory, the other on disk
+        return new
     derived = old.derived if old.coding == new.coding else new.derived
     return replace(new, body=old.body, derived=derived)
 

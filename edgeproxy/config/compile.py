@@ -120,7 +120,9 @@ def disk_settings(config: Config) -> DiskSettings | None:
     disk = config.cache.disk
     if disk is None:
         return None
-    return DiskSettings(disk.path, disk.size, fsync=disk.fsync == "data")
+    return DiskSettings(
+        disk.path, disk.size, body_bytes_max=disk.max_object, fsync=disk.fsync == "data"
+    )
 
 
 def tls_parameters(config: Config) -> TlsParameters:
@@ -205,7 +207,7 @@ def _rule(rule: RuleConfig, config: Config) -> Rule:
         id=rule.id,
         kind=kind,
         patterns=rule.path,
-        cache=_cache_policy(kind, options, config.cache.memory.max_object),
+        cache=_cache_policy(kind, options, _body_bytes_max(config)),
         query=_said(options.query),
         browser_cache_control=None if options.browser == b"origin" else options.browser,
         forward_fields=_said(options.forward_fields),
@@ -221,6 +223,12 @@ def _said(option: T | None) -> T:
     if option is None:
         raise ValueError("a kind of policy without a default")
     return option
+
+
+def _body_bytes_max(config: Config) -> int:
+    """Return what a body may have that is stored anywhere."""
+    memory, disk = config.cache.memory, config.cache.disk
+    return memory.max_object if disk is None else max(memory.max_object, disk.max_object)
 
 
 def _cache_policy(kind: PolicyKind, options: PolicyOptions, body_bytes_max: int) -> CachePolicy:

@@ -28,7 +28,9 @@ class Memory(Section):
         "and room for what is under way.",
     )
     max_object: Size = Field(
-        default=16 * 1024**2, description="Larger bodies are passed on, not stored."
+        default=16 * 1024**2,
+        description="Larger bodies live on disk only, where there is a `[cache.disk]`; without one "
+        "they are passed on, not stored. Per worker never more than its part of `size`.",
     )
 
     @model_validator(mode="after")
@@ -42,12 +44,17 @@ DISK_BYTES_MIN = 16 * 1024**2
 
 
 class Disk(Section):
-    """The disk tier: what memory may hold, kept over restarts."""
+    """The disk tier: what memory may hold, kept over restarts, and what is too large for it."""
 
     path: FilePath = Field(description="A folder of its own, on a local file system.")
     size: Size = Field(
         default=10 * 1024**3,
         description="What the whole folder may take, temporary files and index included.",
+    )
+    max_object: Size = Field(
+        default=1024**3,
+        description="Larger bodies are passed on, not stored; nor is what `size` has no room for. "
+        "What memory may hold is kept on disk too, whatever this says.",
     )
     fsync: Literal["off", "data"] = Field(
         default="off",
@@ -59,6 +66,8 @@ class Disk(Section):
     def _is_worth_it(self) -> "Disk":
         if self.size < DISK_BYTES_MIN:
             raise ValueError("size is less than 16MiB, of which most would be the index")
+        if "max_object" in self.model_fields_set and self.max_object > self.size:
+            raise ValueError("max_object is larger than size")
         return self
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgeproxy.edge.collapse import Arriving
-from edgeproxy.edge.deliver import Labels, Part, live_section, range_of, respond
+from edgeproxy.edge.deliver import Labels, Part, Stream, live_section, range_of, respond
 from edgeproxy.edge.growing import Reader
 from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.representation import Representation
@@ -33,7 +33,7 @@ class Answers:
         """Answer with a fresh stored response."""
         if not view.live_from <= now < view.live_until:
             view.refresh(route, now, self.pop)
-        return self._from_view(request, route, view, view.live, "hit")
+        return self._from_view(request, route, view, view.body, view.live, "hit")
 
     def with_cors(self, request: Request, route: Route, plain: Response) -> Response:
         """Return a plain hit as the request's origin may read it."""
@@ -59,31 +59,41 @@ class Answers:
         view: View,
         now: float,
         *,
+        content: bytes | Stream,
         outcome: str,
         member: bytes,
         proxy_status: bytes | None = None,
     ) -> Response:
-        """Answer with a stored response about which there is more to say than `hit`."""
+        """Answer with a stored response about which there is more to say than `hit`.
+
+        `content` is its body, opened where it has to be (`large.content_of`).
+        """
         live = live_section(view.representation, member, age=view.stored.current_age(now))
         if proxy_status is not None:
             live = FieldSection([*live.fields, (b"proxy-status", proxy_status)])
-        return self._from_view(request, route, view, live, outcome)
+        return self._from_view(request, route, view, content, live, outcome)
 
     def arrived(
         self, request: Request, route: Route, view: View, *, outcome: str, member: bytes
     ) -> Response:
         """Answer with what has just been stored for this very request."""
         live = live_section(view.representation, member, age=view.representation.age)
-        return self._from_view(request, route, view, live, outcome)
+        return self._from_view(request, route, view, view.body, live, outcome)
 
     def _from_view(
-        self, request: Request, route: Route, view: View, live: FieldSection, outcome: str
+        self,
+        request: Request,
+        route: Route,
+        view: View,
+        content: bytes | Stream,
+        live: FieldSection,
+        outcome: str,
     ) -> Response:
         return respond(
             request,
             view.representation,
-            view.body,
-            length=len(view.body),
+            content,
+            length=view.representation.length,
             tail=self._tail(request, route, live),
             labels=_labels(route, outcome),
         )

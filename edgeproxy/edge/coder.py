@@ -21,7 +21,7 @@ from functools import partial
 from typing import TypeVar
 
 from edgeproxy.cache.codings import Offer, body_in, with_derived
-from edgeproxy.cache.stored import BodyId, DerivedBody, StoredResponse
+from edgeproxy.cache.stored import BodyId, DerivedBody, LargeBody, StoredResponse
 from edgeproxy.coding.decoders import decode
 from edgeproxy.coding.encoders import Level, encoder
 from edgeproxy.coding.recode import recode
@@ -99,7 +99,9 @@ class Coder:
             if view is not None:
                 return view
             # A turn settles one coding: it is there then, or it is not offered any more.
-            made = await self._settled(stored, coding, route.rule.cache.body_bytes_max)
+            # What is coded is in memory, whatever the disk may hold.
+            bytes_max = min(route.rule.cache.body_bytes_max, self._store.object_bytes_max)
+            made = await self._settled(stored, coding, bytes_max)
             if made is None:
                 return codings.at_hand(accepted)
             stored, plain = made, view_of(made, route, self._store)
@@ -184,13 +186,13 @@ class Coder:
         if self._improver is None:
             self._improver = asyncio.get_running_loop().create_task(self._improve_all())
         if not self._to_improve.full():
-            self._to_improve.put_nowait((place, bytes_max))
+            self._to_improve.put_nowait((place, min(bytes_max, self._store.object_bytes_max)))
 
     async def _improve_all(self) -> None:
         while True:
             (body_id, coding), bytes_max = await self._to_improve.get()
             stored = self._store.latest(body_id)
-            if stored is not None:
+            if stored is not None and not isinstance(stored.body, LargeBody):
                 await self._improve(stored, coding, bytes_max)
             self._to_improve.task_done()
 
@@ -258,11 +260,16 @@ class Source:
 
 
 def body_to_code(stored: StoredResponse) -> Source:
-    """Return what to start from: identity where it is at hand, so that it is decoded once."""
-    identity = body_in(IDENTITY, stored)
-    return (
-        Source(stored.coding, stored.body) if identity is None else Source(IDENTITY, identity.body)
-    )
+    """Return what to start from: identity where it is at hand, so that it is decoded once.
+
+    Raises:
+        CodingError: no body is at hand.
+    """
+    for coding in (IDENTITY, stored.coding):
+        there = body_in(coding, stored)
+        if there is not None:
+            return Source(coding, there.body)
+    raise CodingError("its body is on disk only")
 
 
 def check_acceptable(offer: Offer) -> None:

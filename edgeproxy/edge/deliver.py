@@ -5,13 +5,12 @@ and 416; HEAD gets the fields of GET. Fetches and stores nothing. Preconditions 
 answer would be a 200 (section 13.2.1).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Protocol, Self, assert_never
 
 from edgeproxy.cache.codings import Offer, fields_in, offer_of
 from edgeproxy.cache.stored import StoredResponse
-from edgeproxy.edge.growing import Reader
 from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.representation import Representation
 from edgeproxy.edge.response_fields import compose
@@ -27,6 +26,21 @@ _PRECONDITIONS = frozenset(
 )
 _BEFORE_CHANGES = frozenset({b"if-match", b"if-unmodified-since"})
 _AS_IT_CAME = Offer(IDENTITY, (IDENTITY,))
+
+
+class Stream(Protocol):
+    """Content that is read bit by bit, and can be narrowed to a range before that."""
+
+    def only(self, first: int, last: int) -> Self:
+        """Narrow to the bytes from `first` to `last`, both inclusive."""
+
+    def close(self) -> None:
+        """Read no more."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def __anext__(self) -> bytes:
+        """Return the next piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +118,11 @@ def offer(
     if not codings:
         return _AS_IT_CAME
     return offer_of(status, fields, codings=codings, length=length, refused=refused)
+
+
+def all_but_own(route: Route) -> tuple[bytes, ...]:
+    """Return what is refused for a body that is too large to be coded: every coding not its own."""
+    return (*route.rule.codings, IDENTITY)
 
 
 def _age_on_arrival(fields: Fields) -> int | None:
@@ -192,15 +211,15 @@ def _judged(fields: list[Field], etag: bytes | None) -> list[Field]:
 def respond(
     request: Request,
     representation: Representation,
-    content: bytes | Reader,
+    content: bytes | Stream,
     *,
     length: int | None,
     tail: tuple[FieldSection, ...],
     labels: Labels,
 ) -> Response:
-    """Build the response; a reader that is not needed is left."""
+    """Build the response; a stream that is not needed is closed."""
     status, sections, body = _shape(request, representation, content, length)
-    if isinstance(content, Reader) and body is not content:
+    if not isinstance(content, bytes) and body is not content:
         content.close()
     return Response(
         status,
@@ -212,11 +231,11 @@ def respond(
     )
 
 
-_Shape = tuple[int, tuple[FieldSection, ...], bytes | memoryview | Reader]
+_Shape = tuple[int, tuple[FieldSection, ...], bytes | memoryview | Stream]
 
 
 def _shape(
-    request: Request, representation: Representation, content: bytes | Reader, length: int | None
+    request: Request, representation: Representation, content: bytes | Stream, length: int | None
 ) -> _Shape:
     match select(request, representation, length):
         case Precondition.PASS:
@@ -235,8 +254,8 @@ def _shape(
             assert_never(never)
 
 
-def _slice(content: bytes | Reader, cut: ByteRange) -> memoryview | Reader:
-    if isinstance(content, Reader):
+def _slice(content: bytes | Stream, cut: ByteRange) -> memoryview | Stream:
+    if not isinstance(content, bytes):
         return content.only(cut.first, cut.last)
     return memoryview(content)[cut.first : cut.last + 1]
 

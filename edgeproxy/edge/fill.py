@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from edgeproxy.cache.reuse import STALE_IF_ERROR_STATUSES, may_serve_stale_on_error
-from edgeproxy.cache.stored import StoredResponse, with_date
+from edgeproxy.cache.stored import LargeBody, StoredResponse, with_date
 from edgeproxy.cache.storing import (
     REFUSED_FOR_THE_ASKER,
     DoNotStore,
@@ -58,6 +58,7 @@ from edgeproxy.observe.counters import Counters
 from edgeproxy.siblings.family import Siblings
 from edgeproxy.siblings.frames import ToldError
 from edgeproxy.siblings.packets import Ask
+from edgeproxy.store.large import Spill
 from edgeproxy.store.memory import MemoryStore
 
 
@@ -180,7 +181,11 @@ class Filler:
         ):
             self._announce(flight, Unavailable(None, response.status))
             return
-        verdict = self._verdict(question, response)
+        verdict, held, spill = self._verdict(question, response), Hold(self.room), None
+        length = response.content_length or 0
+        if isinstance(verdict, Store) and length > self._keep_bytes_max(question):
+            spill = await self._spill(question, length, held)
+            verdict = DoNotStore("too-large") if spill is None else verdict
         if isinstance(verdict, Store):
             keeping = Keeping(
                 question,
@@ -191,6 +196,8 @@ class Filler:
                 self.coder,
                 self.room,
                 self.settings.stream_window_bytes,
+                held,
+                spill,
             )
             await self._keep(keeping)
         else:
@@ -208,12 +215,30 @@ class Filler:
             return verdict
         if not response.is_delimited:
             return DoNotStore("unproven-end")
-        if (response.content_length or 0) > self._keep_bytes_max(question):
-            return DoNotStore("too-large")
         return DoNotStore("coded") if _is_coded_otherwise(question.route, response) else verdict
 
     def _keep_bytes_max(self, question: Question) -> int:
         return min(question.route.rule.cache.body_bytes_max, self.store.object_bytes_max)
+
+    def _spill_bytes_max(self, question: Question) -> int:
+        return min(question.route.rule.cache.body_bytes_max, self.store.large_bytes_max)
+
+    async def _spill(self, question: Question, size: int, held: Hold) -> Spill | None:
+        """Begin to write what memory does not keep; None where it is to pass through instead.
+
+        What was kept in memory until now gives way to the window and as much that is not written.
+        """
+        if size > self._spill_bytes_max(question):
+            return None
+        held.release()
+        if not held.take(2 * self.settings.stream_window_bytes):
+            self.counters.discarded_fills["no-room"] += 1
+            return None
+        spill = await self.store.begin(size)
+        if spill is None:
+            self.counters.discarded_fills["no-disk"] += 1
+            held.release()
+        return spill
 
     async def _hand_over(
         self, question: Question, flight: Flight, response: OriginResponse, verdict: DoNotStore
@@ -265,10 +290,16 @@ class Filler:
             window_bytes=self.settings.stream_window_bytes,
             on_abandoned=flight.abort,
         )
+        if keeping.spill is not None:
+            body.spill(keeping.spill, self._spill_bytes_max(question))
         if flight.has_leader:
             flight.reader = body.read()
-        with self._announcing(keeping, body):
-            await self._grow(keeping, body)
+        try:
+            with self._announcing(keeping, body):
+                await self._grow(keeping, body)
+        finally:
+            keeping.held.release()
+            body.let_go()
 
     @contextmanager
     def _announcing(self, keeping: Keeping, body: GrowingBody) -> Iterator[None]:
@@ -295,16 +326,15 @@ class Filler:
 
     async def _grow(self, keeping: Keeping, body: GrowingBody) -> None:
         flight, response = keeping.flight, keeping.response
-        digest, held = hashlib.sha256(), Hold(self.room)
+        digest = hashlib.sha256()
         try:
             async for chunk in response.body:
                 digest.update(chunk)
-                if body.is_keeping and not held.take(len(chunk)):
-                    self.counters.discarded_fills["no-room"] += 1
-                    body.stop_keeping()
+                if body.is_keeping and not body.is_spilling:
+                    await self._make_room(keeping, body, len(chunk))
                 goes_on = await body.append(chunk)
                 if not body.is_keeping:
-                    held.release()
+                    keeping.held.release()
                     self._outgrown(flight)
                 if not goes_on:
                     return
@@ -316,12 +346,25 @@ class Filler:
                 self.failed(failure)
                 return
             raise
-        finally:
-            held.release()
         body.finish(trailers_of(response.body))
-        if body.is_keeping:
+        if body.is_spilling:
+            await self._commit_large(keeping, body, digest.digest())
+        elif body.is_keeping:
             keeping.settle(self._commit(keeping, body.content(), digest.digest()))
         self.flights.release(flight)
+
+    async def _make_room(self, keeping: Keeping, body: GrowingBody, size: int) -> None:
+        """Take memory for the next octets; where they are too many, let the body spill."""
+        if body.length + size <= body.keep_bytes_max:
+            if not keeping.held.take(size):
+                self.counters.discarded_fills["no-room"] += 1
+                body.stop_keeping()
+            return
+        spill = await self._spill(keeping.question, body.length + size, keeping.held)
+        if spill is not None:  # else it outgrows its bound by these octets
+            body.spill(spill, self._spill_bytes_max(keeping.question))
+            if keeping.recodings is not None:
+                keeping.recodings.stop()
 
     def _outgrown(self, flight: Flight) -> None:
         self.flights.release(flight)
@@ -329,22 +372,38 @@ class Filler:
 
     def _commit(self, keeping: Keeping, content: bytes, digest: bytes) -> StoredResponse:
         """Store what is whole, unless something overtook it; returns what was made of it."""
+        new, is_due = self._made(keeping, content, digest)
+        if is_due and is_kept_elsewhere(keeping.response.body):
+            self.store.put_above(new)
+        elif is_due:
+            self.store.put(new)
+        return new
+
+    async def _commit_large(self, keeping: Keeping, body: GrowingBody, digest: bytes) -> None:
+        """Store what is whole on disk; what overtakes it meanwhile is the store's to see."""
+        spill = await body.written()
+        if spill is None:
+            return
+        new, is_due = self._made(keeping, LargeBody(body.length), digest)
+        if is_due and not await self.store.commit(spill, new):
+            self.counters.discarded_fills["no-disk"] += 1
+
+    def _made(
+        self, keeping: Keeping, content: bytes | LargeBody, digest: bytes
+    ) -> tuple[StoredResponse, bool]:
+        """Return what is made of what is whole, and whether it is to be stored."""
         new = keeping.make(content, digest)
         if not self._may_commit(keeping.flight, keeping.generation):
-            return new
+            return new, False
         for old in self.store.candidates(new.key, new.response_time):
             if old.vary != new.vary:
                 continue
             if not may_replace(old, new.status):
                 self.counters.discarded_fills["error-for-good"] += 1
-                return new
+                return new, False
             new = carry_over(old, new)
         _mark_vary(new, keeping.question)
-        if is_kept_elsewhere(keeping.response.body):
-            self.store.put_above(new)
-        else:
-            self.store.put(new)
-        return new
+        return new, True
 
 
 @dataclass(frozen=True, slots=True)

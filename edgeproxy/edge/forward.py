@@ -24,10 +24,11 @@ from edgeproxy.edge.collapse import (
     Private,
     Unavailable,
 )
-from edgeproxy.edge.deliver import range_of
+from edgeproxy.edge.deliver import Part, range_of, select
 from edgeproxy.edge.fill import Filler
 from edgeproxy.edge.growing import Reader
 from edgeproxy.edge.keeping import is_shareable
+from edgeproxy.edge.large import content_of
 from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.passthrough import PassThrough
 from edgeproxy.edge.question import Question
@@ -206,6 +207,9 @@ class Forwarder:
     ) -> Response:
         """Answer from growing content, in the coding that the request is to get."""
         route, recodings = question.route, arriving.recodings
+        if _is_far_ahead(request, arriving, self.filler.store.object_bytes_max):
+            reader.close()
+            return await self._alone(request, question, "far-range")
         if recodings is not None:
             try:
                 coding = recodings.choose(combined(request.fields, b"accept-encoding"))
@@ -236,11 +240,15 @@ class Forwarder:
         view = await self.filler.coder.view(request, question.route, stored)
         if view is None:
             return await self._alone(request, question, "coding")
+        content = await content_of(self.filler.store, request, view)
+        if content is None:
+            return await self._alone(request, question, "body-gone")
         return self.answers.stored(
             request,
             question.route,
             view,
             self.filler.clock.now(),
+            content=content,
             outcome="hit_revalidated",
             member=self._member(fwd=question.reason, fwd_status=304, collapsed=is_collapsed),
         )
@@ -264,7 +272,8 @@ class Forwarder:
         if stale is None or not may_serve_stale_on_error(stale, now):
             return None
         view = await self.filler.coder.view(request, question.route, stale)
-        if view is None:
+        content = None if view is None else await content_of(self.filler.store, request, view)
+        if view is None or content is None:
             return None
         self.filler.counters.stale_served["error"] += 1
         error = told.error
@@ -273,6 +282,7 @@ class Forwarder:
             question.route,
             view,
             now,
+            content=content,
             outcome="hit_stale",
             member=self._member(
                 fwd=question.reason,
@@ -366,6 +376,18 @@ def is_for_the_asker_alone(question: Question) -> bool:
 def _for_the_leader(arriving: Arriving) -> Arriving:
     own = arriving.for_the_leader
     return arriving if own is None else replace(arriving, representation=own)
+
+
+def _is_far_ahead(request: Request, arriving: Arriving, bytes_max: int) -> bool:
+    """Tell whether a range begins so far behind what has arrived that only large content can.
+
+    Who seeks in a film must not wait until all that comes before has been fetched.
+    """
+    length = arriving.representation.length
+    if length is None or range_of(request) is None:
+        return False
+    part = select(request, arriving.representation, length)
+    return isinstance(part, Part) and part.cut.first - arriving.body.length > bytes_max
 
 
 def _recoded(arriving: Arriving, recoded: Recoded, reader: Reader) -> tuple[Arriving, Reader]:

@@ -34,6 +34,7 @@ from edgeproxy.edge.fill import Filler
 from edgeproxy.edge.forward import OUTCOME_OF, Forwarder
 from edgeproxy.edge.generations import Generations
 from edgeproxy.edge.growing import Room
+from edgeproxy.edge.large import content_of
 from edgeproxy.edge.lookup import Lookup, Route, SiteRoutes
 from edgeproxy.edge.owned import Owned
 from edgeproxy.edge.parts import Parts
@@ -326,21 +327,27 @@ class Edge:
         candidates = self._candidates(route.key, now)
         policy = route.rule.cache
         decision = decide(asked, candidates, now, policy=policy)
+        question = Question(route, asked, "uri-miss", candidates)
         match decision:
             case Reuse(stored):
                 view = await self._coder.view(request, route, stored)
                 if view is None:
                     return await self._in_no_coding_here(request, route, asked)
-                return self._answers.hit(request, route, view, now)
+                if view.large_length is None:
+                    return self._answers.hit(request, route, view, now)
+                response = await self._large_hit(request, route, view, now)
+                return response or await self._forward(request, _without(stored, question))
             case ReuseWhileValidating(stored):
                 self._forwarder.refresh(Question(route, asked, "stale", candidates, stored))
                 view = await self._coder.view(request, route, stored)
                 if view is None:
                     return await self._in_no_coding_here(request, route, asked)
-                return self._stale_meanwhile(request, route, view, now)
+                response = await self._stale_meanwhile(request, route, view, now)
+                return response or await self._forward(request, _without(stored, question))
             case Forward(reason, stored):
-                question = Question(route, asked, reason, candidates, stored)
-                return await self._forward(request, question)
+                return await self._forward(
+                    request, replace(question, reason=reason, selected=stored)
+                )
             case never:
                 assert_never(never)
 
@@ -365,7 +372,24 @@ class Edge:
             request, question, outcome=OUTCOME_OF["vary-miss"], detail="coding"
         )
 
-    def _stale_meanwhile(self, request: Request, route: Route, view: View, now: float) -> Response:
+    async def _large_hit(
+        self, request: Request, route: Route, view: View, now: float
+    ) -> Response | None:
+        """Answer with a fresh response that only the disk holds; None: it is gone."""
+        content = await content_of(self._store, request, view)
+        if content is None:
+            return None
+        member = cache_status.member(self._pop, hit=True, ttl=view.stored.seconds_left(now))
+        return self._answers.stored(
+            request, route, view, now, content=content, outcome="hit", member=member
+        )
+
+    async def _stale_meanwhile(
+        self, request: Request, route: Route, view: View, now: float
+    ) -> Response | None:
+        content = await content_of(self._store, request, view)
+        if content is None:
+            return None
         self._counters.stale_served["while-revalidate"] += 1
         member = cache_status.member(
             self._pop,
@@ -373,7 +397,9 @@ class Edge:
             ttl=view.stored.seconds_left(now),
             detail="stale-while-revalidate",
         )
-        return self._answers.stored(request, route, view, now, outcome="hit_stale", member=member)
+        return self._answers.stored(
+            request, route, view, now, content=content, outcome="hit_stale", member=member
+        )
 
     def _refused(self, request: Request, refusal: Refusal, *, outcome: str = "denied") -> Response:
         self._counters.refusals[refusal.reason] += 1
@@ -435,6 +461,12 @@ class Edge:
         """Stop the fills; whoever reads from one gets an error."""
         await self._flights.aclose()
         await self._coder.aclose()
+
+
+def _without(gone: StoredResponse, question: Question) -> Question:
+    """Return the question for a request whose answer turned out to be lost."""
+    others = [each for each in question.candidates if each is not gone]
+    return replace(question, reason="uri-miss", candidates=others, selected=None)
 
 
 def _bypasses(request: Request, route: Route) -> str | None:

@@ -6,24 +6,29 @@ Fetches, stores and waits for nothing: `fill.py` runs it. RFC 9111 sections 3 an
 from dataclasses import dataclass
 
 from edgeproxy.cache.freshness import Freshness
-from edgeproxy.cache.stored import StoredResponse, make_stored, with_date
+from edgeproxy.cache.stored import LargeBody, StoredResponse, make_stored, with_date
 from edgeproxy.cache.storing import fields_for_the_asker, fields_to_store, may_replace
 from edgeproxy.cache.vary import implied, nominated, selecting_values
 from edgeproxy.edge.coder import Coder
 from edgeproxy.edge.collapse import Arriving, Flight
-from edgeproxy.edge.deliver import generated_fields, offer, represent
+from edgeproxy.edge.deliver import all_but_own, generated_fields, offer, represent
 from edgeproxy.edge.fetch import never_asks
-from edgeproxy.edge.growing import GrowingBody, Room
+from edgeproxy.edge.growing import GrowingBody, Hold, Room
 from edgeproxy.edge.question import Question
 from edgeproxy.edge.recoding import Arrival, Recodings
 from edgeproxy.edge.representation import Representation
 from edgeproxy.http.messages import Fields, first
 from edgeproxy.http.upstream import OriginResponse
+from edgeproxy.store.large import Spill
 
 
 @dataclass(slots=True, eq=False)
 class Keeping:
-    """A response on its way into the store; `stored` once it is whole."""
+    """A response on its way into the store; `stored` once it is whole, if memory keeps it.
+
+    `held` is what its content takes in memory meanwhile, `spill` where the content of one goes that
+    is known to be large.
+    """
 
     question: Question
     flight: Flight
@@ -33,6 +38,8 @@ class Keeping:
     coder: Coder
     room: Room
     window_bytes: int
+    held: Hold
+    spill: Spill | None = None
     stored: StoredResponse | None = None
     recodings: Recodings | None = None
 
@@ -62,7 +69,8 @@ class Keeping:
     ) -> Recodings | None:
         route, response = self.question.route, self.response
         length = response.content_length
-        offered = offer(route, response.status, fields, length=length)
+        refused = () if self.spill is None else all_but_own(route)
+        offered = offer(route, response.status, fields, length=length, refused=refused)
         if not offered.is_negotiable:
             return None
         arrival = Arrival(
@@ -130,7 +138,7 @@ class Keeping:
             generated=generated,
         )
 
-    def make(self, content: bytes, digest: bytes) -> StoredResponse:
+    def make(self, content: bytes | LargeBody, digest: bytes) -> StoredResponse:
         """Return what is to be stored."""
         question, response = self.question, self.response
         return make_stored(

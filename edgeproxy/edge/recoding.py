@@ -60,6 +60,7 @@ class Recodings:
         self._arrival = arrival
         self._recoded: dict[bytes, Recoded] = {}
         self._pumping: set[bytes] = set()
+        self._is_stopped = False
         self.stored: StoredResponse | None = None
 
     @property
@@ -78,9 +79,14 @@ class Recodings:
         if coding is None:
             check_acceptable(offer)
             return None
-        if coding in {self.own, *self._recoded} or not self._coder.is_busy:
+        is_there = coding in {self.own, *self._recoded}
+        if coding == self.own or (not self._is_stopped and (is_there or not self._coder.is_busy)):
             return coding
         return negotiate(accepted or b"", [self.own])
+
+    def stop(self) -> None:
+        """The content turned out too large to be coded: who comes now gets it as it came."""
+        self._is_stopped = True
 
     def read(self, coding: bytes, source: Reader) -> tuple[Recoded, Reader] | None:
         """Return the content in that coding, and a reader of it, in place of `source`.

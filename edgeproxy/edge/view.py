@@ -10,8 +10,15 @@ from collections.abc import Iterable
 from math import inf
 
 from edgeproxy.cache.codings import Offer, body_in, refused_codings
-from edgeproxy.cache.stored import StoredResponse
-from edgeproxy.edge.deliver import Coded, generated_fields, live_section, offer, represent
+from edgeproxy.cache.stored import LargeBody, StoredResponse
+from edgeproxy.edge.deliver import (
+    Coded,
+    all_but_own,
+    generated_fields,
+    live_section,
+    offer,
+    represent,
+)
 from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.representation import Representation
 from edgeproxy.edge.sites import Rule
@@ -34,7 +41,8 @@ class View:
     that ends when Age ticks or the response turns stale, whatever comes first: one comparison
     tells a caller both. `unchanged` answers revalidations in that span. `codings` leads to the
     views of other codings, None where Accept-Encoding decides nothing. Without a body, because
-    nobody has made it in that coding yet, a view is never live.
+    nobody has made it in that coding yet, a view is never live; nor is one whose body, of
+    `large_length` octets, only the disk has (`edge/large`).
     """
 
     __slots__ = (
@@ -42,6 +50,7 @@ class View:
         "body",
         "codings",
         "head_response",
+        "large_length",
         "live",
         "live_from",
         "live_until",
@@ -55,27 +64,28 @@ class View:
         self,
         stored: StoredResponse,
         route: Route,
-        body: bytes | None,
+        body: bytes | LargeBody | None,
         *,
         codings: "Codings | None" = None,
         coded: Coded | None = None,
     ) -> None:
         self.stored = stored
         self.rule: Rule = route.rule
-        self.body = b"" if body is None else body
+        self.body = body if isinstance(body, bytes) else b""
+        self.large_length = len(body) if isinstance(body, LargeBody) else None
         self.codings = codings
         self.representation = represent(
             route,
             stored.status,
             stored.fields,
-            length=len(self.body),
+            length=len(self.body if body is None else body),
             may_be_shared=True,
             generated=generated_fields(stored),
             coded=coded,
         )
         self.live = FieldSection(())
         # A rule that stores nothing may have replaced one that did: what is stored is no hit then.
-        is_never_live = body is None or not self.rule.cache.may_store
+        is_never_live = not isinstance(body, bytes) or not self.rule.cache.may_store
         self.live_from = self.live_until = inf if is_never_live else 0.0
         self.response = Response(stored.status, ())
         self.head_response = self.response
@@ -182,17 +192,24 @@ class Codings:
         view = self._by_coding.get(coding)
         if view is not None:
             return view
-        made = body_in(coding, self.stored)
-        if made is None:
+        body, is_final = self._body_in(coding)
+        if body is None:
             return None
         view = self._by_coding[coding] = View(
             self.stored,
             self._route,
-            made.body,
+            body,
             codings=self,
-            coded=Coded(self.offer, coding, made.is_final),
+            coded=Coded(self.offer, coding, is_final),
         )
         return view
+
+    def _body_in(self, coding: bytes) -> tuple[bytes | LargeBody | None, bool]:
+        stored = self.stored
+        if coding == stored.coding:
+            return stored.body, True
+        made = body_in(coding, stored)
+        return (None, False) if made is None else (made.body, made.is_final)
 
     def release(self) -> None:
         """Forget the views; who asks all the same gets new ones."""
@@ -215,6 +232,8 @@ def view_of(stored: StoredResponse, route: Route, store: MemoryStore) -> View:
     if isinstance(memo, View) and memo.rule is route.rule:
         return memo
     refused = refused_codings(stored.derived)
+    if isinstance(stored.body, LargeBody):
+        refused = frozenset(all_but_own(route))
     offered = offer(route, stored.status, stored.fields, length=len(stored.body), refused=refused)
     if offered.is_negotiable:
         codings = Codings(stored, route, offered)

@@ -364,5 +364,11 @@ def _stores(config: Config, clock: Clock) -> tuple[DiskStore | None, MemoryStore
     memory, settings = config.cache.memory, slices.disk_settings(config)
     if settings is None:
         return None, MemoryStore(memory.size, memory.max_object)
-    disk = DiskStore(settings.folder, settings.bytes_max, clock=clock, fsync=settings.fsync)
+    disk = DiskStore(
+        settings.folder,
+        settings.bytes_max,
+        clock=clock,
+        fsync=settings.fsync,
+        body_bytes_max=settings.body_bytes_max,
+    )
     return disk, TieredStore(memory.size, memory.max_object, disk)

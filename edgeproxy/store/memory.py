@@ -15,6 +15,7 @@ from typing import Protocol
 
 from edgeproxy.cache.codings import with_derived
 from edgeproxy.cache.stored import BodyId, DerivedBody, StoredResponse
+from edgeproxy.store.large import OpenBody, Spill
 
 # Aliases, because `MemoryStore.bytes` hides the builtin in its class.
 Key = bytes
@@ -136,6 +137,11 @@ class MemoryStore:
         self._recency.make_room()
 
     @property
+    def large_bytes_max(self) -> int:
+        """What a body may have that only a tier below memory keeps; 0: there is none."""
+        return 0
+
+    @property
     def bytes(self) -> int:
         """The weight of everything kept, and of the memos beside it."""
         return self._recency.used
@@ -170,6 +176,21 @@ class MemoryStore:
 
     def reading(self, key: Key) -> Awaitable[None] | None:
         """Return what to wait for before `candidates` knows all there is, None for nothing."""
+        return None
+
+    async def begin(self, size: int) -> Spill | None:
+        """Begin to write a large body of some `size` below memory; None where there is no room."""
+        return None
+
+    async def commit(self, spill: Spill, stored: StoredResponse) -> bool:
+        """Keep a response whose body is whole in `spill`; returns False where that failed.
+
+        An older one goes all the same, as with `put`.
+        """
+        return False
+
+    async def open(self, stored: StoredResponse) -> OpenBody | None:
+        """Return a `LargeBody` to be read; None where it is gone, and the response with it."""
         return None
 
     async def aclose(self) -> None:

@@ -29,6 +29,7 @@ BLOCK_BYTES: Final = 4096
 _CLAIMS_MAX: Final = 8
 _DIGEST_CHARACTERS: Final = 64
 _WRITE_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_SPILL_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: a FIFO in place of a file must not hold us.
 _READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -44,7 +45,7 @@ class BodyFiles:
     def __init__(self, folder: Path, *, fsync: bool) -> None:
         self._bodies = folder / "bodies"
         self._temporary = folder / "temporary"
-        self._fsync = fsync
+        self.fsync = fsync
         self._numbers = itertools.count()
         self._held: int | None = None
         self.writer = ""
@@ -78,13 +79,18 @@ class BodyFiles:
                 unwritten = memoryview(body)
                 while unwritten:
                     unwritten = unwritten[file.write(unwritten) :]
-                if self._fsync:
+                if self.fsync:
                     os.fdatasync(file.fileno())
         except BaseException:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
             raise
         return path
+
+    def create(self) -> tuple[Path, int]:
+        """Begin a temporary file whose content comes bit by bit; returns its descriptor, too."""
+        path = self._temporary / self.writer / str(next(self._numbers))
+        return path, os.open(path, _SPILL_FLAGS, 0o640)
 
     def settle(self, temporary: Path, digest: bytes) -> None:
         """Give a written file its name."""
@@ -105,6 +111,10 @@ class BodyFiles:
             while len(content) < length and (more := file.read(length + 1 - len(content))):
                 content += more
             return content
+
+    def open(self, digest: bytes) -> int:
+        """Return a descriptor to read a body by."""
+        return os.open(self._path(digest), _READ_FLAGS)
 
     def has(self, digest: bytes, length: int) -> bool:
         """Tell whether there is a file of that name and length."""

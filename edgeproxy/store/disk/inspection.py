@@ -4,7 +4,7 @@ Blocks. A finding is only believed after a second look inside a write transactio
 else changes anything. Removes nothing unless it is told to.
 """
 
-import hashlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,6 +17,7 @@ from edgeproxy.store.disk.faults import DiskError
 from edgeproxy.store.disk.files import SHARDS, BodyFiles, space_of
 from edgeproxy.store.disk.index import FILE_NAME, Index
 from edgeproxy.store.disk.records import RecordError, decode, key_name
+from edgeproxy.store.disk.shared import digest_of, is_file_of
 
 Progress = Callable[[int, int], None]
 """Is told how many bodies were looked at, of how many."""
@@ -142,14 +143,18 @@ def _bodies(
 
 def _wrong(files: BodyFiles, digest: bytes, length: int) -> str:
     try:
-        content = files.read(digest, length)
+        descriptor = files.open(digest)
+        try:
+            if not is_file_of(os.fstat(descriptor), length):
+                return f"its file has not {length} octets"
+            is_right = digest_of(descriptor) == digest
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         return "its file is missing"
     except OSError as error:
         return error.strerror or str(error)
-    if len(content) != length:
-        return f"its file has not {length} octets"
-    return "" if hashlib.sha256(content).digest() == digest else "its file holds something else"
+    return "" if is_right else "its file holds something else"
 
 
 def _responses(index: Index, report: Report, *, is_repair: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from edgeproxy.cache.freshness import Freshness
 from edgeproxy.cache.shared import shared_fields, shared_freshness
-from edgeproxy.cache.stored import StoredResponse
+from edgeproxy.cache.stored import LargeBody, StoredResponse
 from edgeproxy.cache.vary import Vary
 from edgeproxy.errors import StoreError
 
@@ -55,7 +55,7 @@ def encode(stored: StoredResponse) -> bytes:
     return VERSION + _checksum(payload) + payload
 
 
-def decode(record: bytes, body: bytes) -> StoredResponse:
+def decode(record: bytes, body: bytes | LargeBody) -> StoredResponse:
     """Return the stored response of a record; whether `body` is its body is the caller's to see.
 
     Raises:
@@ -72,7 +72,7 @@ def decode(record: bytes, body: bytes) -> StoredResponse:
         raise RecordError(f"a record that makes no sense: {error!r}") from None
 
 
-def _stored(document: dict[str, Any], body: bytes) -> StoredResponse:
+def _stored(document: dict[str, Any], body: bytes | LargeBody) -> StoredResponse:
     request_time, response_time, initial_age = document["times"]
     is_etag_generated, is_last_modified_generated = document["generated"]
     return StoredResponse(

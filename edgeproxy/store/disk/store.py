@@ -10,21 +10,25 @@ stored is let go of, since nobody remembers any more what must not be served.
 
 import asyncio
 import logging
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from edgeproxy.cache.stored import StoredResponse
+from edgeproxy.cache.stored import LargeBody, StoredResponse
 from edgeproxy.clock import Clock
 from edgeproxy.store.disk.faults import DiskError, Health
 from edgeproxy.store.disk.files import SHARDS
 from edgeproxy.store.disk.queue import Operation as _Operation
 from edgeproxy.store.disk.queue import OrderedQueue
+from edgeproxy.store.disk.streams import DiskSpill, Streams
+from edgeproxy.store.disk.temporary import Temporary
 from edgeproxy.store.disk.tier import DiskTier
+from edgeproxy.store.large import OpenBody, Spill
 
 # An alias, because `DiskStore.bytes` hides the builtin in its class.
 Key = bytes
@@ -36,6 +40,7 @@ QUEUED_BYTES_MAX: Final = 64 * 1024 * 1024
 OPERATIONS_MAX: Final = 65_536
 START_SECONDS: Final = 10.0
 LOAD_SECONDS: Final = 5.0
+BEGIN_SECONDS: Final = 2.0
 CLOSE_SECONDS: Final = 10.0
 TOUCHED_MAX: Final = 4096
 TOUCH_SECONDS: Final = 5.0
@@ -48,10 +53,14 @@ _TOUCH = ("touch",)
 
 @dataclass(frozen=True, slots=True)
 class DiskSettings:
-    """Where the tier is and what it may take; `fsync`: bodies reach the disk before their names."""
+    """Where the tier is and what it may take; `fsync`: bodies reach the disk before their names.
+
+    `body_bytes_max`: what a single body may have that memory does not keep.
+    """
 
     folder: Path
     bytes_max: int
+    body_bytes_max: int = sys.maxsize
     fsync: bool = False
 
 
@@ -67,13 +76,16 @@ class DiskStore:
         threads: int = 4,
         fsync: bool = False,
         queued_bytes_max: int = QUEUED_BYTES_MAX,
+        body_bytes_max: int = sys.maxsize,
     ) -> None:
         self._clock = clock
         self._health = Health(clock, str(folder))
         self._tier = DiskTier(folder, bytes_max, clock=clock, fsync=fsync, health=self._health)
         self._threads = threads
         self._queued_bytes_max = queued_bytes_max
+        self._body_bytes_max = body_bytes_max
         self._queue: OrderedQueue | None = None
+        self._streams: Streams | None = None
         self._touched: dict[bytes, float] = {}
         self._flushed_at = clock.monotonic()
         self._loads = 0
@@ -101,6 +113,16 @@ class DiskStore:
         return self._tier.bytes_max
 
     @property
+    def large_bytes_max(self) -> int:
+        """What a body may have that is written while it arrives; 0: none is."""
+        return min(self._body_bytes_max, self._tier.body_bytes_max) if self.is_usable else 0
+
+    @property
+    def open_files(self) -> int:
+        """How many large bodies are open to be read."""
+        return 0 if self._streams is None else self._streams.open_files
+
+    @property
     def evictions(self) -> int:
         """How many stored responses this process let go to make room."""
         return self._tier.evictions
@@ -125,6 +147,7 @@ class DiskStore:
             may_retry=lambda: not self._health.is_down("index"),
         )
         self._queue = queue
+        self._streams = Streams(self._tier, self._health)
         opened: Future[object] = Future()
         queue.submit(_INDEX, _Operation(lambda: None, answer=opened))
         await self._answer(opened, START_SECONDS)
@@ -132,14 +155,17 @@ class DiskStore:
     async def aclose(self) -> None:
         """Write what is queued, for a limited time, and let go of the folder."""
         queue, self._queue = self._queue, None
-        if queue is None:
+        streams, self._streams = self._streams, None
+        if queue is None or streams is None:
             return
+        ended = streams.close()
         if self._touched:
             queue.submit(_TOUCH, _Operation(partial(self._tier.touch, self._touched)))
         queue.close()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
-                await asyncio.shield(asyncio.wrap_future(queue.ended))
+                for each in (queue.ended, *ended):
+                    await asyncio.shield(asyncio.wrap_future(each))
         except TimeoutError:
             _log.warning("disk tier in %s hangs; going without it", self._tier.folder)
             return
@@ -152,10 +178,11 @@ class DiskStore:
         self._tier.close()
         self._is_open = False
 
-    async def load(self, key: Key) -> tuple[StoredResponse, ...]:
+    async def load(self, key: Key, body_bytes_max: int = sys.maxsize) -> tuple[StoredResponse, ...]:
         """Return everything stored under the key, the newest last, bodies checked; () for faults.
 
-        Sees every operation on that key that was asked for before.
+        Larger bodies than that are not read, and checked when they are opened. Sees every operation
+        on that key that was asked for before.
         """
         queue = self._queue
         if queue is None:
@@ -164,7 +191,7 @@ class DiskStore:
             self._health.count("queue_full")
             return ()
         answer: Future[object] = Future()
-        queue.submit(key, _Operation(partial(self._tier.load, key), answer=answer))
+        queue.submit(key, _Operation(partial(self._tier.load, key, body_bytes_max), answer=answer))
         self._loads += 1
         try:
             found = await self._answer(answer, LOAD_SECONDS)
@@ -180,7 +207,7 @@ class DiskStore:
         queue = self._queue
         if queue is None:
             return
-        size = len(stored.body)
+        size = len(stored.body) if isinstance(stored.body, bytes) else 0
         lesser = partial(self._tier.drop_variant, stored.key, stored.vary)
         if queue.bytes + size > self._queued_bytes_max:
             self._health.count("queue_full")
@@ -197,7 +224,8 @@ class DiskStore:
             return
         run = partial(self._tier.replace, old, new)
         lesser = partial(self._tier.drop, old)
-        self._submit(old.key, _Put(run, new.weight - len(new.body), lesser=lesser))
+        body_bytes = len(new.body) if isinstance(new.body, bytes) else 0
+        self._submit(old.key, _Put(run, new.weight - body_bytes, lesser=lesser))
 
     def drop(self, stored: StoredResponse) -> None:
         """Let go of one response."""
@@ -207,6 +235,66 @@ class DiskStore:
         """Let go of everything under the key; holds whatever the disk does."""
         run = partial(self._tier.forget, key)
         self._submit(key, _Operation(run), supersedes=True)
+
+    # --- large bodies ---------------------------------------------------------------------------
+
+    async def begin(self, size: int) -> DiskSpill | None:
+        """Begin to write a large body of some `size`; None where that is not to be had now."""
+        streams = self._streams
+        if streams is None or not self.is_usable or self._health.is_down("bodies"):
+            return None
+        begun = _Beginning(self._tier)
+        temporary = None
+        try:
+            temporary = await self._in_order(begun, partial(begun.run, size), BEGIN_SECONDS)
+        finally:
+            if not isinstance(temporary, Temporary):
+                self._submit(begun, _Operation(begun.undo))
+        if not isinstance(temporary, Temporary):
+            return None
+        return DiskSpill(
+            streams,
+            temporary,
+            extend=self._extend,
+            discard=self._discard,
+            health=self._health,
+        )
+
+    async def commit(self, spill: Spill, stored: StoredResponse) -> bool:
+        """Store a response whose body was written to its end, after what was asked for its key."""
+        if not isinstance(spill, DiskSpill):
+            raise TypeError("a spill of another tier")
+        run = partial(self._tier.keep, spill.temporary, stored, self._clock.now())
+        is_kept = await self._in_order(stored.key, run, LOAD_SECONDS) is True
+        if not is_kept:  # what it would have replaced is not the latest any more
+            lesser = partial(self._tier.drop_variant, stored.key, stored.vary)
+            self._submit(stored.key, _Operation(lesser))
+        return is_kept
+
+    async def open(self, stored: StoredResponse) -> OpenBody | None:
+        """Return a body to be read, its length and digest seen to; None where it is not there."""
+        streams = self._streams
+        if streams is None or not isinstance(stored.body, LargeBody):
+            return None
+        return await streams.open(stored)
+
+    async def _extend(self, temporary: Temporary, size: int) -> bool:
+        run = partial(self._tier.extend, temporary, size)
+        return await self._in_order(temporary, run, LOAD_SECONDS) is True
+
+    def _discard(self, temporary: Temporary) -> None:
+        self._submit(temporary, _Operation(partial(self._tier.discard, temporary)))
+
+    async def _in_order(self, key: Hashable, run: Callable[[], object], seconds: float) -> object:
+        """Do something that is waited for, after what was asked for `key` before."""
+        queue = self._queue
+        if queue is None:
+            return None
+        answer: Future[object] = Future()
+        queue.submit(key, _Operation(run, answer=answer))
+        return await self._answer(answer, seconds)
+
+    # --- uses -----------------------------------------------------------------------------------
 
     def touch(self, key: Key) -> None:
         """Note that the key was used; written every few seconds, for many keys at once."""
@@ -220,7 +308,7 @@ class DiskStore:
             run = partial(self._tier.touch, touched)
             self._queue.submit(_TOUCH, _Operation(run), supersedes=True)
 
-    def _submit(self, key: Key, operation: _Operation, *, supersedes: bool = False) -> None:
+    def _submit(self, key: Hashable, operation: _Operation, *, supersedes: bool = False) -> None:
         queue = self._queue
         if queue is None:
             return
@@ -313,6 +401,25 @@ class DiskStore:
 
 class _Down(Exception):  # noqa: N818 - no error: the disk is left alone
     """The index failed a moment ago."""
+
+
+class _Beginning:
+    """A file that is being begun, perhaps for somebody who will have left by then."""
+
+    def __init__(self, tier: DiskTier) -> None:
+        self._tier = tier
+        self._temporary: Temporary | None = None
+
+    def run(self, size: int) -> Temporary | None:
+        """Begin."""
+        self._temporary = self._tier.begin(size)
+        return self._temporary
+
+    def undo(self) -> None:
+        """Nobody wants it: give it up again. Comes after `run`, for both are of one key."""
+        if self._temporary is not None:
+            self._tier.discard(self._temporary)
+            self._temporary.file.let_go()
 
 
 class _Put(_Operation):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from edgeproxy.cache.codings import (
@@ -10,7 +12,7 @@ from edgeproxy.cache.codings import (
     refused_codings,
     with_derived,
 )
-from edgeproxy.cache.stored import DerivedBody
+from edgeproxy.cache.stored import DerivedBody, LargeBody
 from tests.support.caching import keep, lines
 
 ALL = (b"br", b"zstd", b"gzip")
@@ -134,3 +136,10 @@ def test_the_body_in_every_coding_that_it_is_there_in() -> None:
     none = with_derived(more, b"gzip", None)
     assert refused_codings(none.derived) == {b"gzip"}
     assert none.weight == more.weight
+
+
+def test_a_body_that_only_the_disk_holds_is_at_hand_in_no_coding() -> None:
+    kept = keep(body=b"coded", content_encoding="br")
+    large = replace(kept, body=LargeBody(5))
+    assert body_in(b"br", large) is None
+    assert body_in(b"identity", large) is None

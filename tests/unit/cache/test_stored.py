@@ -1,10 +1,11 @@
+from dataclasses import replace
 from hashlib import sha256
 from math import inf
 
 import pytest
 
 from edgeproxy.cache.policy import CachePolicy
-from edgeproxy.cache.stored import generate_etag, with_date
+from edgeproxy.cache.stored import LargeBody, generate_etag, with_date
 from tests.support.caching import NOW, date, keep, lines
 
 
@@ -85,3 +86,11 @@ def test_weight_counts_everything_that_is_kept():
     assert small.weight > 1024
     assert keep(body=b"x" * 1001).weight == small.weight + 1000
     assert keep(body=b"x", x="y" * 500).weight > small.weight + 500
+
+
+def test_a_body_that_only_the_disk_holds_weighs_nothing_and_has_its_length():
+    small = keep(body=b"x" * 1000)
+    large = replace(small, body=LargeBody(1000))
+    assert len(large.body) == 1000
+    assert large.weight == small.weight - 1000
+    assert large.body_id == small.body_id

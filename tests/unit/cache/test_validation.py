@@ -1,10 +1,11 @@
+from dataclasses import replace
 from math import inf
 
 import pytest
 
 from edgeproxy.cache.codings import with_derived
 from edgeproxy.cache.policy import TRANSPARENT, CachePolicy
-from edgeproxy.cache.stored import DerivedBody
+from edgeproxy.cache.stored import DerivedBody, LargeBody
 from edgeproxy.cache.validation import (
     carry_over,
     conditional_fields,
@@ -172,6 +173,15 @@ def test_equal_bytes_of_one_coding_are_not_coded_again():
     old = with_derived(keep(), b"br", DerivedBody(b"x", is_final=True))
     assert carry_over(old, keep(at=LATER)).derived == old.derived
     assert carry_over(old, keep(at=LATER, content_encoding="gzip")).derived == {}
+
+
+def test_equal_bytes_stay_where_they_are_kept_now():
+    old = with_derived(keep(generates_validators=True), b"br", DerivedBody(b"x", is_final=True))
+    new = replace(keep(generates_validators=True, at=LATER), body=LargeBody(len(old.body)))
+    kept = carry_over(old, new)
+    assert (kept.body, kept.derived) == (new.body, {})
+    assert kept.last_modified == old.last_modified
+    assert carry_over(new, keep(at=LATER)).body == old.body
 
 
 def test_other_bytes_and_real_dates_are_left_alone():

@@ -251,7 +251,16 @@ def test_where_state_is_kept(tmp_path, said, environ, folder):
 def test_a_disk_tier_is_what_the_configuration_says(tmp_path):
     text = '[cache.disk]\npath = "cache"\nsize = "64MiB"\nfsync = "data"\n'
     settings = disk_settings(loaded(tmp_path, head=HEAD + text))
-    assert settings == DiskSettings(tmp_path / "cache", 64 * 1024**2, fsync=True)
+    assert settings == DiskSettings(tmp_path / "cache", 64 * 1024**2, 1024**3, fsync=True)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [("", 1024**3), ('max_object = "1MiB"', 16 * 1024**2)]
+)
+def test_what_is_stored_at_all_may_be_as_large_as_the_larger_tier_takes(tmp_path, said, expected):
+    text = f'[cache.disk]\npath = "cache"\n{said}\n'
+    policy = site(loaded(tmp_path, head=HEAD + text)).rule_for(b"/anything").cache
+    assert policy.body_bytes_max == expected
 
 
 def test_without_a_table_there_is_no_disk_tier(tmp_path):

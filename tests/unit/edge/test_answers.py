@@ -72,6 +72,7 @@ def test_more_to_say_of_a_stored_response() -> None:
         route,
         view_of(kept, route, STORE),
         NOW + 100,
+        content=kept.body,
         outcome="hit_stale",
         member=b"fra1; fwd=stale",
         proxy_status=b"fra1; error=dns_error",

@@ -1,15 +1,16 @@
 import asyncio
 import threading
 import zlib
+from dataclasses import replace
 
 import pytest
 
 from edgeproxy.cache.codings import Offer
-from edgeproxy.cache.stored import DerivedBody
+from edgeproxy.cache.stored import DerivedBody, LargeBody
 from edgeproxy.edge import coder as module
 from edgeproxy.edge.coder import Coder, body_to_code, check_acceptable
 from edgeproxy.edge.lookup import Route
-from edgeproxy.errors import DownstreamError
+from edgeproxy.errors import CodingError, DownstreamError
 from edgeproxy.http.messages import first
 from edgeproxy.observe.counters import Counters
 from edgeproxy.store.memory import MemoryStore
@@ -189,3 +190,9 @@ def test_who_might_get_something_else_of_the_origin_is_not_turned_away() -> None
     with pytest.raises(DownstreamError) as caught:
         check_acceptable(Offer(b"br", (b"br", b"identity")))
     assert caught.value.status == 406
+
+
+def test_what_only_the_disk_holds_is_not_coded() -> None:
+    large = replace(stored(body=TEXT, fields=FIELDS), body=LargeBody(len(TEXT)))
+    with pytest.raises(CodingError):
+        body_to_code(large)

@@ -5,7 +5,7 @@ import pytest
 from edgeproxy.cache.freshness import Freshness
 from edgeproxy.edge.collapse import Flight
 from edgeproxy.edge.fetch import question
-from edgeproxy.edge.growing import GrowingBody
+from edgeproxy.edge.growing import GrowingBody, Hold
 from edgeproxy.edge.keeping import Keeping, is_shareable
 from edgeproxy.edge.question import Question
 from edgeproxy.http.messages import Field, first
@@ -33,7 +33,8 @@ def keeping(*fields: Field, length: int | None = len(TEXT), **rule_options: obje
     flight = Flight(route.key, None, has_leader=False)
     asked = Question(route, question(request, route), "uri-miss")
     freshness = Freshness(60, "max-age")
-    return Keeping(asked, flight, response, freshness, 0, filler.coder, filler.room, 99)
+    held = Hold(filler.room)
+    return Keeping(asked, flight, response, freshness, 0, filler.coder, filler.room, 99, held)
 
 
 def arriving(kept: Keeping):

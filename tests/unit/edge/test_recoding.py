@@ -161,3 +161,12 @@ async def test_who_takes_nothing_of_it(arriving, monkeypatch) -> None:
     assert arriving.recodings.choose(b"gzip") == b"identity"
     assert arriving.recodings.choose(b"gzip, identity;q=0") is None
     await bound.coder.aclose()
+
+
+async def test_what_turned_out_too_large_is_had_as_it_came() -> None:
+    place = Arriving()
+    assert place.recodings.choose(b"br") == b"br"
+    place.recodings.stop()
+    assert place.recodings.choose(b"br") == b"identity"
+    assert place.recodings.choose(b"br, identity;q=0") is None
+    await place.coder.aclose()
