@@ -55,6 +55,7 @@ config_version = 1
 state_dir = "state"
 [listen]
 https = "127.0.0.1:{port}"
+workers = 1
 [origin.none]
 urls = ["http://127.0.0.1:9"]
 allow_http = true

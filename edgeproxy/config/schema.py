@@ -97,10 +97,10 @@ class Listen(Section):
         description="Addresses of `/metrics` and `/healthz` over plain HTTP; not for everybody.",
     )
     workers: WorkerCount = Field(
-        default=1,
+        default="auto",
         description="Processes that serve, which share what memory and connections are allowed; "
-        '"auto": one for each CPU that may be used. Each has a memory and fills of its own, so '
-        "that several ask the origin several times; the disk tier is common to all.",
+        '"auto": one for each CPU that may be used. Each has a memory of its own; the disk tier '
+        "and fills are common to all, so that the origin is asked once for an object.",
     )
 
 

@@ -30,6 +30,7 @@ from edgeproxy.edge.representation import Representation
 from edgeproxy.errors import UpstreamError
 from edgeproxy.http.households import household
 from edgeproxy.http.messages import Interim
+from edgeproxy.http.upstream import OriginResponse
 
 _log = logging.getLogger(__name__)
 
@@ -40,13 +41,15 @@ class Arriving:
 
     `will_be_stored` is False for an error that must not take the place of something good;
     `recodings` is None where Accept-Encoding decides nothing; `for_the_leader` is there where the
-    response has fields that nobody else may have.
+    response has fields that nobody else may have. `source` is the response as it came, its content
+    being read by `body`.
     """
 
     representation: Representation
     body: GrowingBody
     vary: Vary
     may_be_shared: bool
+    source: OriginResponse
     will_be_stored: bool = True
     recodings: Recodings | None = None
     for_the_leader: Representation | None = None
@@ -54,10 +57,11 @@ class Arriving:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Private:
-    """A response for the leader alone; `reason` is why it is not stored."""
+    """A response for the leader alone; `reason` is why it is not stored, `source` as it came."""
 
     representation: Representation
     reason: str
+    source: OriginResponse
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +115,11 @@ class Flight:
         self.reader: Reader | None = None
         self.task: asyncio.Task[None] | None = None
         self._announced: asyncio.Future[Announcement] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_solitary(self) -> bool:
+        """Nobody may follow."""
+        return self.selection is self
 
     @property
     def is_announced(self) -> bool:

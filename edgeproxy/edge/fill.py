@@ -48,8 +48,16 @@ from edgeproxy.errors import UpstreamError
 from edgeproxy.http.codings import IDENTITY, coding_of
 from edgeproxy.http.messages import Field
 from edgeproxy.http.trailers import trailers_of
-from edgeproxy.http.upstream import OriginResponse
+from edgeproxy.http.upstream import (
+    OriginResponse,
+    OutboundRequest,
+    Upstream,
+    is_kept_elsewhere,
+)
 from edgeproxy.observe.counters import Counters
+from edgeproxy.siblings.family import Siblings
+from edgeproxy.siblings.frames import ToldError
+from edgeproxy.siblings.packets import Ask
 from edgeproxy.store.large import Spill
 from edgeproxy.store.memory import MemoryStore
 
@@ -66,6 +74,7 @@ class Filler:
     settings: EdgeSettings
     coder: Coder
     room: Room
+    siblings: Siblings | None = None
 
     async def fill(self, question: Question, flight: Flight) -> None:
         """Ask, tell the flight what came, and store it where that is allowed."""
@@ -88,15 +97,32 @@ class Filler:
 
     def failed(self, error: UpstreamError) -> None:
         """Count a failure of the next hop, before its response or in the middle of it."""
-        self.counters.origin_errors[error.word] += 1
+        if not isinstance(error, ToldError):  # the sibling who met it has counted it
+            self.counters.origin_errors[error.word] += 1
 
     async def _ask(
         self, question: Question, flight: Flight, validators: list[Field]
     ) -> OriginResponse:
-        self.counters.origin_requests += 1
-        return await question.route.site.origin.fetch(
-            outbound(question.asked, validators, interim=flight.hints.tell)
+        """Ask the worker that owns the key, or the origin where that is us or nobody may share."""
+        origin = _Counted(question.route.site.origin, self.counters)
+        request = outbound(question.asked, validators, interim=flight.hints.tell)
+        owner = None
+        if self.siblings is not None and not flight.is_solitary:
+            owner = self.siblings.owner_of(flight.key)
+        if self.siblings is None or owner is None:
+            return await origin.fetch(request)
+        ask = Ask(
+            key=flight.key,
+            authority=request.authority,
+            scheme=request.scheme,
+            target=request.target,
+            fields=tuple(question.asked.fields),
+            validators=tuple(validators),
+            has_stale=question.selected is not None,
+            client=request.client,
+            protocol=request.protocol,
         )
+        return await self.siblings.fetch(owner, ask, request, origin)
 
     async def _ask_anew(self, question: Question, flight: Flight) -> OriginResponse:
         """Ask without validators: the 304 spoke of nothing that we have (RFC 9111 4.3.4)."""
@@ -238,7 +264,7 @@ class Filler:
         )
         if flight.has_leader:
             flight.reader = body.read()
-        self._announce(flight, Private(representation, verdict.reason))
+        self._announce(flight, Private(representation, verdict.reason, response))
         if flight.has_leader:
             await self._copy(response, body)
 
@@ -347,7 +373,9 @@ class Filler:
     def _commit(self, keeping: Keeping, content: bytes, digest: bytes) -> StoredResponse:
         """Store what is whole, unless something overtook it; returns what was made of it."""
         new, is_due = self._made(keeping, content, digest)
-        if is_due:
+        if is_due and is_kept_elsewhere(keeping.response.body):
+            self.store.put_above(new)
+        elif is_due:
             self.store.put(new)
         return new
 
@@ -376,6 +404,18 @@ class Filler:
             new = carry_over(old, new)
         _mark_vary(new, keeping.question)
         return new, True
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """An origin, with what is asked of it counted."""
+
+    origin: Upstream
+    counters: Counters
+
+    async def fetch(self, request: OutboundRequest) -> OriginResponse:
+        self.counters.origin_requests += 1
+        return await self.origin.fetch(request)
 
 
 def may_be_public(verdict: Store | DoNotStore) -> bool:

@@ -63,7 +63,7 @@ class Forwarder:
         if flights.is_uncacheable(key):
             self.filler.counters.hits_for_miss += 1
             return await self._alone(request, question, "hit-for-miss")
-        if _is_for_the_asker_alone(question):
+        if is_for_the_asker_alone(question):
             return await self._lead(request, question, is_solitary=True)
         return await self._join(request, question, None)
 
@@ -157,7 +157,7 @@ class Forwarder:
         match announcement:
             case Arriving():
                 return await self._follow_arriving(request, question, announcement, selection)
-            case Private(_, reason):
+            case Private(reason=reason):
                 return await self._alone(request, question, reason)
             case Confirmed(stored):
                 if is_shareable(stored.freshness) and question.selects(stored.vary):
@@ -363,7 +363,7 @@ class Forwarder:
         )
 
 
-def _is_for_the_asker_alone(question: Question) -> bool:
+def is_for_the_asker_alone(question: Question) -> bool:
     """Tell whether one answer would not do for both (RFC 9111 sections 5.2.1.4, 5.2.2.4, 3.5)."""
     stored = question.selected
     return (

@@ -10,7 +10,7 @@ becomes an answer and never a lost request; what `hit` returns is shared between
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -36,6 +36,7 @@ from edgeproxy.edge.generations import Generations
 from edgeproxy.edge.growing import Room
 from edgeproxy.edge.large import content_of
 from edgeproxy.edge.lookup import Lookup, Route, SiteRoutes
+from edgeproxy.edge.owned import Owned
 from edgeproxy.edge.parts import Parts
 from edgeproxy.edge.passthrough import PassThrough
 from edgeproxy.edge.question import Question
@@ -49,6 +50,7 @@ from edgeproxy.http import cache_status
 from edgeproxy.http.messages import Request, Response, combined, first
 from edgeproxy.observe.access_log import AccessLog, Line
 from edgeproxy.observe.counters import Counters
+from edgeproxy.siblings.family import Siblings
 from edgeproxy.store.memory import MemoryStore
 
 _log = logging.getLogger(__name__)
@@ -91,7 +93,8 @@ _FROM_STORE = frozenset({b"GET", b"HEAD"})
 class Edge:
     """Answers requests from memory, and through the next hop what memory lacks.
 
-    `on_forget` hears of the keys that an unsafe request made invalid: other stores hold them, too.
+    `siblings` are the workers beside this one, each the owner of some of the keys; `owned` answers
+    them for those that are ours.
     """
 
     def __init__(
@@ -104,9 +107,9 @@ class Edge:
         counters: Counters,
         access_log: AccessLog | None,
         settings: EdgeSettings,
-        on_forget: Callable[[Collection[bytes]], object] | None = None,
+        siblings: Siblings | None = None,
     ) -> None:
-        self._on_forget = on_forget
+        self._siblings = siblings
         self._pop = pop
         self._cdn_id = pop.lower().encode("ascii")
         self._clock = clock
@@ -125,16 +128,7 @@ class Edge:
             monotonic=clock.monotonic,
         )
         self._coder = Coder(store, counters)
-        filler = Filler(
-            store=store,
-            flights=self._flights,
-            generations=self.generations,
-            counters=counters,
-            clock=clock,
-            settings=settings,
-            coder=self._coder,
-            room=Room(settings.growing_bytes_max),
-        )
+        filler = self._filler(settings)
         self._parts = Parts(
             store,
             bytes_max=settings.parts_bytes_max,
@@ -152,6 +146,25 @@ class Edge:
         )
         self._forwarder = Forwarder(
             filler=filler, answers=self._answers, passthrough=self._passthrough
+        )
+        self.owned = Owned(
+            filler=filler,
+            lookup=self._lookup,
+            refresh=self._forwarder.refresh,
+            forget=self.forget,
+        )
+
+    def _filler(self, settings: EdgeSettings) -> Filler:
+        return Filler(
+            store=self._store,
+            flights=self._flights,
+            generations=self.generations,
+            counters=self._counters,
+            clock=self._clock,
+            settings=settings,
+            coder=self._coder,
+            room=Room(settings.growing_bytes_max),
+            siblings=self._siblings,
         )
 
     def adopt(self, sites: Sites, access_log: AccessLog | None) -> None:
@@ -438,11 +451,11 @@ class Edge:
             self._flights.invalidate(key)
             self._parts.invalidate(key)
 
-    def _invalidate(self, keys: Collection[bytes]) -> None:
-        """Forget what an unsafe request made invalid, and let others know."""
+    async def _invalidate(self, keys: Collection[bytes]) -> None:
+        """Forget what an unsafe request made invalid, and see to it that the others do."""
         self.forget(keys)
-        if self._on_forget is not None:
-            self._on_forget(keys)
+        if self._siblings is not None:
+            await self._siblings.forget(keys)
 
     async def aclose(self) -> None:
         """Stop the fills; whoever reads from one gets an error."""

@@ -114,6 +114,7 @@ class Keeping:
             body,
             selecting_values(names, question.asked.fields),
             may_be_shared=is_shareable(self.freshness),
+            source=response,
             will_be_stored=stale is None or may_replace(stale, response.status),
             recodings=self._begin_recodings(fields, generated, body.keep_bytes_max),
             for_the_leader=self._for_the_leader(fields, generated),

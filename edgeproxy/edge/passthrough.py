@@ -8,7 +8,7 @@ Invariants: nothing of an answer reaches anybody but its asker, unless a rule of
 what was learned before an invalidation or a purge changes nothing behind it.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from edgeproxy.cache.head import learned_from_head
@@ -39,7 +39,7 @@ class PassThrough:
     answers: Answers
     lookup: Lookup
     parts: Parts
-    forget: Callable[[Collection[bytes]], object]
+    forget: Callable[[Collection[bytes]], Awaitable[None]]
 
     async def answer(
         self,
@@ -69,7 +69,11 @@ class PassThrough:
         except UpstreamError as error:
             filler.failed(error)
             raise
-        self._invalidate(request, route, response)
+        try:
+            await self._invalidate(request, route, response)
+        except BaseException:
+            await response.body.aclose()
+            raise
         self._learn(request, route, known, outbound, response)
         if asking is not None:
             response = self.parts.collect(asking, response)
@@ -90,14 +94,15 @@ class PassThrough:
             failed=filler.failed,
         )
 
-    def _invalidate(self, request: Request, route: Route, response: OriginResponse) -> None:
+    async def _invalidate(self, request: Request, route: Route, response: OriginResponse) -> None:
+        """Have forgotten, by all workers, what the answer makes invalid, before it is told."""
         targets = targets_to_invalidate(request, response.status, response.fields)
         if not targets:
             return
         site_routes = self.lookup.site_routes(request)
         if not isinstance(site_routes, SiteRoutes):
             return
-        self.forget({route.key, *site_routes.keys(targets)})
+        await self.forget({route.key, *site_routes.keys(targets)})
 
     def _known(self, request: Request, route: Route) -> Sequence[StoredResponse]:
         """Return what the answer may speak of: what is stored before it is asked for.

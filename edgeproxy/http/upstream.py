@@ -74,6 +74,14 @@ class OriginResponse:
     response_time: float
 
 
+def is_kept_elsewhere(content: object) -> bool:
+    """Tell of content that was iterated to its end whether somebody else has told the disk of it.
+
+    Most content says nothing of it: it is ours to keep.
+    """
+    return bool(getattr(content, "is_kept_elsewhere", False))
+
+
 class Upstream(Protocol):
     """Something that turns a request into a response."""
 

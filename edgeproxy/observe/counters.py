@@ -40,6 +40,7 @@ class Counters:
         "origin_requests",
         "refusals",
         "reloads",
+        "sibling_requests",
         "stale_served",
     )
 
@@ -57,6 +58,7 @@ class Counters:
         self.stale_served: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
         self.reloads: Counter[str] = Counter()  # reloaded, refused, failed
+        self.sibling_requests: Counter[str] = Counter()  # answered, or why not
         self.discarded_fills: Counter[str] = Counter()
         self.fills_refused = 0
         self.access_log_lines_dropped = 0
@@ -104,6 +106,7 @@ class Counters:
             "response_body_bytes": self.body_bytes,
             "broken_exchanges": self.broken_exchanges,
             "origin_requests": self.origin_requests,
+            "sibling_requests": dict(self.sibling_requests),
             "origin_errors": dict(self.origin_errors),
             "coalesced": self.coalesced,
             "codings": dict(self.codings),

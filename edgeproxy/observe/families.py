@@ -111,6 +111,12 @@ def _by_word(counters: Counters, facts: Facts) -> Iterator[tuple[str, str, str, 
         counters.origin_errors,
     )
     yield (
+        "edge_sibling_requests",
+        "Questions to the worker that owns a key, by what came of them.",
+        "result",
+        counters.sibling_requests,
+    )
+    yield (
         "edge_stale_served",
         "Stale responses served, by what allowed it.",
         "reason",

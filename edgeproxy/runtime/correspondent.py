@@ -1,14 +1,13 @@
-"""A worker's end of its channel to the steward: takes identities, reports numbers, forgets.
+"""A worker's end of its channel to the steward: takes identities, reports numbers.
 
 The messages are those of `roster`. The channel may end and come again: connections are served all
-the same, with the identities that are known, and what others have to forget is told them later.
+the same, with the identities that are known.
 """
 
 import asyncio
 import logging
 import resource
-from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Protocol
 
 from edgeproxy.errors import CertificateError
 from edgeproxy.observe.counters import Counters
@@ -24,10 +23,6 @@ from edgeproxy.tls.identity import Identity
 
 log = logging.getLogger(__name__)
 
-# Keys that wait for a steward, and keys in one message. A steward is back within a second or two.
-HELD_KEYS_MAX: Final = 10_000
-_KEYS_PER_MESSAGE: Final = 256
-
 
 class Reporting(Reloadable, Protocol):
     """The point of presence, as far as the steward asks about it and changes it."""
@@ -36,9 +31,6 @@ class Reporting(Reloadable, Protocol):
 
     def facts(self) -> Facts:
         """Return what is true now."""
-
-    def forget(self, keys: Iterable[bytes]) -> None:
-        """Let go of what is stored under these keys."""
 
 
 class Correspondent:
@@ -54,11 +46,10 @@ class Correspondent:
         self._channel: MessageChannel | None = None
         self._opening: set[asyncio.Task[None]] = set()
         self._identities: dict[int, Identity] = {}
-        self._held: dict[bytes, None] = {}
         self._candidate = Candidate(generation, self._say)
 
     def represent(self, worker: Reporting) -> None:
-        """Report and forget for this worker."""
+        """Report for this worker."""
         self._worker = worker
 
     def connect(self, descriptor: int) -> None:
@@ -82,14 +73,6 @@ class Correspondent:
         if self._channel is not None:
             self._channel.close()
 
-    def tell_invalid(self, keys: Iterable[bytes]) -> None:
-        """Have all others forget what is stored under these keys."""
-        self._held.update(dict.fromkeys(keys))
-        if len(self._held) > HELD_KEYS_MAX:
-            log.error("%d keys are not forgotten by other workers", len(self._held))
-            self._held.clear()
-        self._tell_held()
-
     async def _open(self, descriptor: int) -> None:
         try:
             channel = await open_channel(descriptor, self._received, lambda: None)
@@ -98,19 +81,10 @@ class Correspondent:
             return
         self._channel = channel
         self._say({"say": "running", "generation": self._candidate.running})
-        self._tell_held()
 
     def _say(self, message: Message) -> None:
         if self._channel is not None:
             self._channel.send(message)
-
-    def _tell_held(self) -> None:
-        channel = self._channel
-        while self._held and channel is not None and channel.is_open:
-            some = list(self._held)[:_KEYS_PER_MESSAGE]
-            channel.send({"say": "forget", "keys": [key.decode("latin-1") for key in some]})
-            for key in some:
-                del self._held[key]
 
     # --- what comes -----------------------------------------------------------------------------
 
@@ -122,9 +96,6 @@ class Correspondent:
                 self._make_live(message["ids"], message["withheld"])
             case "ask":
                 self._report()
-            case "forget":
-                if self._worker is not None:
-                    self._worker.forget(key.encode("latin-1") for key in message["keys"])
             case "prepare" | "commit" | "abort":
                 self._heard_of_configuration(message)
             case word:

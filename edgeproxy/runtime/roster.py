@@ -1,15 +1,14 @@
 """The workers, as the steward sees them: one channel each, what they were told and what they said.
 
-Tells all of them identities and invalidations, asks them for numbers, and adds those up. Decides
+Tells all of them identities, asks them for numbers, and adds those up. Decides
 nothing about certificates or requests, and starts no process. Messages to a worker:
 
     {"say": "identity", "id": N, "identity": {...}}     a value that `live` may name
     {"say": "live", "ids": [N, ...], "withheld": [...]}  what new connections can become
-    {"say": "forget", "keys": [...]}                     stored responses that became invalid
     {"say": "ask"}                                       wants a report
 
-and from it `forget`, and `report` with pid, cpu_seconds, counters and facts. What is said of
-configurations is for `rollout`.
+and from it `report` with cpu_seconds, counters and facts. What is said of configurations is for
+`rollout`.
 
 Invariant: what was counted by a worker that has ended stays in the sum.
 """
@@ -215,10 +214,6 @@ class Roster:
                     unpack_facts(message["facts"]),
                 )
                 worker.answered.set()
-            case "forget":
-                for other, colleague in self.here.items():
-                    if other != index and colleague.channel is not None:
-                        colleague.channel.send({"say": "forget", "keys": message["keys"]})
             case _:
                 self._on_word(index, worker, message)
 

@@ -17,6 +17,7 @@ from edgeproxy.runtime.correspondent import Correspondent
 from edgeproxy.runtime.link import Link, Message
 from edgeproxy.runtime.orders import Orders
 from edgeproxy.runtime.worker import Given, PointOfPresence
+from edgeproxy.siblings.lines import Lines
 from edgeproxy.tls.contexts import FrontContext
 from edgeproxy.tls.identity import Identity
 from edgeproxy.tls.ocsp.certificate import must_staple
@@ -32,7 +33,7 @@ class Post:
     """What a worker is given; `config` is its share of what the PoP is allowed.
 
     `generation` is the number of that configuration; `alive_seconds` is how often main wants
-    to hear that the loop turns, None if it does not.
+    to hear that the loop turns, None if it does not. `lines` lead to the other workers.
     """
 
     config: Config
@@ -42,6 +43,7 @@ class Post:
     access_log_sink: Callable[[str], object]
     generation: int
     alive_seconds: float | None = None
+    lines: Lines | None = None
 
 
 async def work(post: Post, link: Link) -> int:
@@ -57,7 +59,7 @@ async def work(post: Post, link: Link) -> int:
     pop = PointOfPresence(
         post.config,
         access_log_sink=post.access_log_sink,
-        given=Given(post.front, post.https, post.http, correspondent.tell_invalid),
+        given=Given(post.front, post.https, post.http, post.lines),
     )
     correspondent.represent(pop)
     if post.alive_seconds is not None:

@@ -46,6 +46,7 @@ from edgeproxy.runtime.sockets import bind_all, bind_shared, close_all, name_of
 from edgeproxy.runtime.stdout import SharedStdout
 from edgeproxy.runtime.steward import Stewardship, keep
 from edgeproxy.runtime.wakeup import Wakeup
+from edgeproxy.siblings.lines import close_lines, make_lines
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +125,8 @@ class Supervisor:
         self._front = front_context(config, identities, self._clock)
         self._stdout = SharedStdout()
         held.callback(self._stdout.close)
+        self._lines = make_lines(count)
+        held.callback(close_lines, self._lines)
 
     def _close_listeners(self) -> None:
         """Accept nothing any more; workers do the same with what they have of these."""
@@ -282,11 +285,16 @@ class Supervisor:
     def _not_for(self, child: Child) -> Iterator[Closable]:
         """Yield what a child inherits and must not hold open."""
         yield from (each.link for each in self._places() if each.link is not None)
-        if child is not self._steward:
+        if child is self._steward:
+            yield from (sender for lines in self._lines[:1] for sender in lines.senders)
+        else:
             yield from self._metrics
         for other, https, http in zip(self._workers, self._https, self._http, strict=True):
             if other is not child:
                 yield from (*https, *http)
+        for other, lines in zip(self._workers, self._lines, strict=False):
+            if other is not child:
+                yield lines.receiver
 
     def _be_worker(self, index: int) -> int:
         post = Post(
@@ -297,6 +305,7 @@ class Supervisor:
             self._stdout.write,
             self._generation,
             self._notifier.watchdog_seconds,
+            self._lines[index] if self._lines else None,
         )
         return uvloop.run(work(post, self._there))
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -42,6 +42,8 @@ from edgeproxy.runtime.operations import Operations, facts
 from edgeproxy.runtime.prepared import Locate, Prepared, Served, build, prepare, without_line
 from edgeproxy.runtime.reloading import Read, Reloading, adopt_connections, adopt_log
 from edgeproxy.runtime.sockets import Address, bind_all, close_all, name_of
+from edgeproxy.siblings.family import Siblings
+from edgeproxy.siblings.lines import Lines
 from edgeproxy.store.disk.store import DiskStore
 from edgeproxy.store.memory import MemoryStore
 from edgeproxy.store.tiered import TieredStore
@@ -55,13 +57,13 @@ class Given:
     """What a point of presence finds in place when it is one of several workers.
 
     Bound sockets stay the giver's; identities behind `front` come from elsewhere, and so do those
-    who answer operators. `on_forget` hears of the keys that an unsafe request made invalid.
+    who answer operators. `lines` lead to the other workers, None where there are none.
     """
 
     front: FrontContext
     https: Sequence[socket.socket]
     http: Sequence[socket.socket]
-    on_forget: Callable[[Collection[bytes]], object]
+    lines: Lines | None = None
 
 
 class PointOfPresence:
@@ -149,8 +151,12 @@ class PointOfPresence:
             await self.disk.start()
         self._stack.push_async_callback(self.store.aclose)
         self._stack.push_async_callback(self._close_origins)
-        self.edge = self._make_edge()
+        siblings = self._siblings()
+        self.edge = self._make_edge(siblings)
         self._stack.push_async_callback(self.edge.aclose)
+        if siblings is not None:
+            self._stack.push_async_callback(siblings.aclose)
+            siblings.serve(self.edge.owned)
         await self._listen(https, self._sessions(self.edge), self._front)
         if http:
             redirect = RedirectToHttps(self._has_site, self.https_addresses[0][1])
@@ -274,7 +280,12 @@ class PointOfPresence:
         """Stop everything at once."""
         await self._stack.aclose()
 
-    def _make_edge(self) -> Edge:
+    def _siblings(self) -> Siblings | None:
+        if self._given is None or self._given.lines is None:
+            return None
+        return Siblings(self._given.lines, self.counters)
+
+    def _make_edge(self, siblings: Siblings | None) -> Edge:
         config = self._config
         self._stack.push_async_callback(self._access_log.aclose)
         return Edge(
@@ -285,7 +296,7 @@ class PointOfPresence:
             counters=self.counters,
             access_log=self._log_of_access(),
             settings=EdgeSettings(),
-            on_forget=None if self._given is None else self._given.on_forget,
+            siblings=siblings,
         )
 
     def _sessions(self, application: Application) -> SessionFactory:
@@ -308,11 +319,6 @@ class PointOfPresence:
             () if self._certificates is None else self._certificates.facts(),
             is_draining=self._phase == "draining",
         )
-
-    def forget(self, keys: Iterable[bytes]) -> None:
-        """Let go of what another worker found invalid."""
-        if self._phase != "starting":
-            self.edge.forget(keys)
 
     async def _scrape(self) -> Snapshot:
         return Exposition(self.counters, self.facts).snapshot()

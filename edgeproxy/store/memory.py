@@ -163,6 +163,10 @@ class MemoryStore:
         self._keep(stored.key, [*others, stored] if is_kept else others, stored.response_time)
         return is_kept
 
+    def put_above(self, stored: StoredResponse) -> bool:
+        """Keep a response that a tier below is told of by somebody else; as `put` beside that."""
+        return MemoryStore.put(self, stored)
+
     def replace(self, old: StoredResponse, new: StoredResponse) -> bool:
         """Put `new` where `old` was, if `old` is still kept: a freshened response.
 

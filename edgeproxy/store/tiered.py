@@ -167,6 +167,11 @@ class TieredStore(MemoryStore):
             self._lower.drop(stored)
         return is_kept
 
+    def put_above(self, stored: StoredResponse) -> bool:
+        """Keep a response in memory alone; see `MemoryStore`."""
+        self._overtake(stored.key)
+        return super().put_above(stored)
+
     def replace(self, old: StoredResponse, new: StoredResponse) -> bool:
         """Put `new` where `old` was; see `MemoryStore`."""
         self._overtake(new.key, is_passing=False)

@@ -1,7 +1,7 @@
 """An `Edge` with a clock, a store and an origin that a test holds in its hands."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 
 from edgeproxy.cache.key import QueryPolicy
@@ -14,6 +14,8 @@ from edgeproxy.errors import UpstreamError
 from edgeproxy.http.messages import ConnectionInfo, Field, Request, Response, combined, first
 from edgeproxy.observe.access_log import AccessLog
 from edgeproxy.observe.counters import Counters
+from edgeproxy.siblings.family import Siblings
+from edgeproxy.siblings.lines import Lines
 from edgeproxy.store.memory import MemoryStore
 from tests.support.clock import ManualClock
 from tests.support.upstream import ScriptedUpstream
@@ -68,6 +70,7 @@ class Pop:
     edge: Edge
     store: MemoryStore
     counters: Counters
+    beside: "Beside"
     connection: ConnectionInfo = field(
         default_factory=lambda: ConnectionInfo(client="192.0.2.7", server_name=HOST)
     )
@@ -136,6 +139,16 @@ class Pop:
         return [loop.create_task(self.get(target, **options)) for _ in range(count)]
 
 
+class Beside:
+    """What an edge has beside it: a clock, an origin, both of another one's, and its siblings."""
+
+    def __init__(self, other: "Beside | None" = None, lines: Lines | None = None) -> None:
+        self.clock = ManualClock() if other is None else other.clock
+        self.origin = ScriptedUpstream(self.clock) if other is None else other.origin
+        self.counters = Counters()
+        self.siblings = None if lines is None else Siblings(lines, self.counters)
+
+
 def make_pop(
     *rules: Rule,
     settings: EdgeSettings | None = None,
@@ -145,14 +158,13 @@ def make_pop(
     cors: CorsPolicy | None = None,
     default: str | None = None,
     store: MemoryStore | None = None,
-    on_forget: Callable[[Collection[bytes]], object] | None = None,
+    beside: Beside | None = None,
     **site: object,
 ) -> Pop:
     """A PoP called `fra1` with one site of these rules; without rules it is transparent."""
-    clock = ManualClock()
-    origin = ScriptedUpstream(clock)
+    beside = beside or Beside()
+    clock, origin, counters = beside.clock, beside.origin, beside.counters
     store = store or MemoryStore(bytes_max, object_bytes_max)
-    counters = Counters()
     the_site = Site(
         name=HOST,
         hosts=(HOST, "alias.example.com"),
@@ -169,9 +181,9 @@ def make_pop(
         counters=counters,
         access_log=access_log,
         settings=settings or EdgeSettings(),
-        on_forget=on_forget,
+        siblings=beside.siblings,
     )
-    return Pop(clock, origin, edge, store, counters)
+    return Pop(clock, origin, edge, store, counters, beside)
 
 
 def origin_field(pop: Pop, name: str, number: int = -1) -> bytes | None:

@@ -103,7 +103,7 @@ class Place:
             origin=origin,
             host=host,
             limits=limits,
-            listen=listen,
+            listen=listen if "workers" in listen else f"{listen}\nworkers = 1",
             state_dir=state_dir,
             ca=ca_file or self.ca.path,
             chain=self.leaf.chain_path,

@@ -35,6 +35,7 @@ state_dir = "state"
 [listen]
 https = "127.0.0.1:0"
 metrics = "127.0.0.1:0"
+workers = 1
 
 [tls]
 certs_dir = "certs"

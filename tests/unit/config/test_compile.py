@@ -251,7 +251,7 @@ def test_without_a_table_there_is_no_disk_tier(tmp_path):
 
 @pytest.mark.parametrize(
     ("said", "cpus", "count"),
-    [("", 3, 1), ('workers = "auto"', 0, 1), ('workers = "auto"', 2, 2), ("workers = 5", 2, 5)],
+    [("", 3, 3), ('workers = "auto"', 0, 1), ('workers = "auto"', 2, 2), ("workers = 5", 2, 5)],
 )
 def test_workers_are_as_many_as_said_or_as_cpus(tmp_path, said, cpus, count):
     head = HEAD.replace("[origin", f"{said}\n[origin", 1)

@@ -15,6 +15,7 @@ from edgeproxy.http.messages import combined
 from edgeproxy.http.upstream import OriginResponse
 from tests.support.barrier import settle
 from tests.support.edge import HOST, Pop, make_pop
+from tests.support.sibling import a_response
 from tests.support.stored import NOW, stored
 
 CORS = CorsPolicy(origins=frozenset({b"https://a.example"}))
@@ -94,7 +95,9 @@ def test_what_has_just_arrived_says_no_age_of_its_own() -> None:
 
 def arriving(length: int | None) -> Arriving:
     body = GrowingBody(keep_bytes_max=99, window_bytes=9, on_abandoned=lambda: None)
-    return Arriving(Representation(200, (), length=length), body, (), may_be_shared=True)
+    return Arriving(
+        Representation(200, (), length=length), body, (), may_be_shared=True, source=a_response()
+    )
 
 
 async def test_a_range_waits_for_an_unknown_length_and_the_whole_does_not() -> None:

@@ -54,22 +54,19 @@ async def test_unsafe_requests_invalidate_their_own_origins_targets_only(
     async def content() -> AsyncIterator[bytes]:
         yield b"x"
 
-    told: list[bytes] = []
-    pop = make_pop(on_forget=told.extend)
+    pop = make_pop()
     for target in ("/a", "/other"):
         pop.origin.on("GET", target).reply(200, b"x", cache_control="max-age=60")
         await pop.get(target)
     pop.origin.on("POST", "/a").reply(status, location=location)
     await pop.get(method="POST", body=content())
     assert pop.store.objects == left
-    assert len(told) == 2 - left
     await pop.edge.aclose()
 
 
 async def test_what_is_invalid_elsewhere_is_forgotten_in_silence() -> None:
     """Another worker has told: what is stored goes, and what is on its way is not stored."""
-    told: list[bytes] = []
-    pop = make_pop(on_forget=told.extend)
+    pop = make_pop()
     pop.origin.on("GET", "/a").reply(200, b"x", cache_control="max-age=60")
     await pop.get("/a")
     pop.origin.on("GET", "/b").reply(200, b"x", cache_control="max-age=60").hold(held := Barrier())
@@ -78,7 +75,7 @@ async def test_what_is_invalid_elsewhere_is_forgotten_in_silence() -> None:
     request = pop.request()
     routes = pop.edge._lookup.site_routes(request)
     pop.edge.forget(routes.keys([b"/a", b"/b", b"/c"]))
-    assert (pop.store.objects, told) == (0, [])
+    assert pop.store.objects == 0
     held.open()
     assert (await asking).body == b"x"
     assert (pop.store.objects, pop.counters.discarded_fills) == (0, {"invalidated": 1})

@@ -3,7 +3,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from edgeproxy.http.upstream import OriginResponse, OutboundRequest, Upstream
+from edgeproxy.http.upstream import OriginResponse, OutboundRequest, Upstream, is_kept_elsewhere
 
 
 def outbound(**changes):
@@ -51,3 +51,11 @@ def test_a_request_without_content_says_so_by_default():
 def test_a_request_cannot_be_changed_on_its_way():
     with pytest.raises(dataclasses.FrozenInstanceError):
         outbound().target = b"/b"
+
+
+def test_content_is_ours_to_keep_unless_it_says_otherwise():
+    class Kept:
+        is_kept_elsewhere = True
+
+    assert not is_kept_elsewhere(b"content")
+    assert is_kept_elsewhere(Kept())

@@ -33,6 +33,7 @@ def counted() -> Counters:
         words["word"] += 1
     counters.refusals["host"] += 1
     counters.reloads["refused"] += 1
+    counters.sibling_requests["answered"] += 1
     counters.codings["identity br fast"] += 4
     counters.certificate_swaps["a.example"] += 1
     counters.handshakes["ok", "full", "X25519MLKEM768", "ecdsa"] += 9

@@ -1,15 +1,17 @@
 """Tests for edgeproxy/runtime/correspondent.py; what it says to a roster is in test_roster.py."""
 
-from edgeproxy.runtime import correspondent
+from edgeproxy.runtime.channel import channel_pair
 from edgeproxy.runtime.correspondent import Correspondent
+from tests.support.barrier import settle
 
 
-async def test_what_waits_for_a_steward_is_bounded(monkeypatch, caplog):
-    monkeypatch.setattr(correspondent, "HELD_KEYS_MAX", 2)
+async def test_a_word_that_means_nothing_costs_only_itself(caplog):
     worker = Correspondent(None)
-    worker.tell_invalid([b"a", b"b"])
-    assert list(worker._held) == [b"a", b"b"]
-    worker.tell_invalid([b"c"])
-    assert "3 keys are not forgotten by other workers" in caplog.text
-    assert not worker._held
+    one, other = channel_pair()
+    worker.connect(other.detach())
+    await settle()
+    worker._channel._handle({"say": "what?"})
+    assert "a message between processes was not understood" in caplog.text
+    assert worker._channel.is_open
     await worker.aclose()
+    one.close()

@@ -25,7 +25,6 @@ async def test_it_serves_until_a_signal(tmp_path, number):
 
 async def test_too_few_open_files_are_said(tmp_path):
     path = written(tmp_path, "max_connections = 1000000")
-    path.write_text(path.read_text().replace("[limits]", "workers = 1\n[limits]"))
     async with served(path) as edge:
         edge.terminate()
         assert await edge.ended() == 0

@@ -17,15 +17,11 @@ from tests.support.ca import LocalCa
 class Worker:
     def __init__(self, front):
         self.counters = Counters()
-        self.forgotten = []
         self.correspondent = Correspondent(front)
         self.correspondent.represent(self)
 
     def facts(self):
         return Facts(connections={"https": 1}, refusals={"tls": 2})
-
-    def forget(self, keys):
-        self.forgotten += keys
 
     def join(self, roster, index, *, pid, number):
         one, other = channel_pair()
@@ -47,11 +43,10 @@ async def test_workers_are_told_and_asked_and_remembered(tmp_path):
     fronts = [FrontContext([first], clock=SystemClock()) for _ in range(2)]
     workers = [Worker(front) for front in fronts]
     roster = Roster(lambda *what: lost.append(what), lambda *_what: None)
-    workers[0].correspondent.tell_invalid([b"early"])  # nobody is there yet
     workers[1].join(roster, 1, pid=11, number=1)
     await until(lambda: 1 in roster.here)
     workers[0].join(roster, 0, pid=10, number=1)
-    await until(lambda: workers[1].forgotten == [b"early"])
+    await until(lambda: 0 in roster.here)
     roster.publish([first, second], ["b.test"])
     for worker, front in zip(workers, fronts, strict=True):
         await worker.correspondent.published.wait()

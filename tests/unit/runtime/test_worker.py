@@ -180,21 +180,16 @@ async def test_a_drain_that_cannot_finish_says_so(place, origin, ends_by):
 
 
 async def test_one_of_several_serves_on_what_it_is_given(place, origin):
-    told: list[bytes] = []
     config = config_of(place, origin.url, listen='metrics = "127.0.0.1:0"')
     front = front_context(config, load_certificates(config), SystemClock())
     [sock] = bind_all([("127.0.0.1", 0)])
-    pop = PointOfPresence(config, given=Given(front, [sock.dup()], [], told.extend))
-    pop.forget([b"nothing is stored yet"])
+    pop = PointOfPresence(config, given=Given(front, [sock.dup()], []))
     await pop.start()
     assert (pop.https_addresses, pop.metrics_addresses) == ([name_of(sock)], [])
     async with h2_client(name_of(sock)[1], place.ca.path) as client:
         assert (await client.get("/a")).body == b"hello"
         assert pop.facts().connections == {"https": 1}
         assert (pop.facts().certificates, pop.store.objects) == ((), 1)
-        [key] = pop.store._index
-        pop.forget([key])
-        assert (pop.store.objects, told) == (0, [])
     assert await pop.drain() is True
     await pop.aclose()
     close_all([sock])

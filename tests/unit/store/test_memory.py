@@ -226,3 +226,9 @@ def test_a_smaller_store_lets_the_least_recently_used_go_and_a_larger_one_takes_
     store.resize(3 * weight, weight - 1)
     assert not store.put(stored(b"f"))
     assert (store.objects, store.object_bytes_max) == (2, weight - 1)
+
+
+def test_without_a_tier_below_there_is_one_way_to_keep_something() -> None:
+    store = MemoryStore(2 * stored().weight, stored().weight)
+    assert store.put_above(one := stored())
+    assert list(store.candidates(b"k", NOW)) == [one]

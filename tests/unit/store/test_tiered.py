@@ -77,6 +77,17 @@ async def test_what_is_kept_goes_down_and_outlives_memory(lower):
     assert await read(store, b"a") == [first]
 
 
+async def test_what_somebody_else_keeps_below_stays_above(store, lower):
+    lower.put(stored(body=b"before"))
+    lower.gate = Barrier()
+    reading = asyncio.ensure_future(read(store))
+    await lower.gate.reached()
+    assert store.put_above(new := stored(body=b"new"))
+    lower.gate.open()
+    assert await reading == [new]
+    assert [each.body for each in lower.kept[b"k"]] == [b"before"]
+
+
 async def test_what_is_too_large_for_memory_is_not_kept_below_either(lower):
     one = stored()
     store = TieredStore(LARGE, one.weight, lower)
