@@ -21,18 +21,19 @@ from edgeproxy.cache.reuse import (
     decide,
     may_serve_stale_on_error,
 )
-from edgeproxy.cache.stored import StoredResponse
+from edgeproxy.cache.stored import LargeBody, StoredResponse
 from edgeproxy.cache.storing import fields_to_store
 from edgeproxy.cache.vary import Vary, selecting_values
 from edgeproxy.edge.collapse import Announcement, Arriving, Confirmed, Flight, Private, Unavailable
 from edgeproxy.edge.fill import Filler
 from edgeproxy.edge.forward import is_for_the_asker_alone
 from edgeproxy.edge.keeping import is_shareable
+from edgeproxy.edge.large import LargeContent
 from edgeproxy.edge.lookup import Lookup, Route, SiteRoutes
 from edgeproxy.edge.question import Question
 from edgeproxy.http.conditionals import Precondition, evaluate
 from edgeproxy.http.messages import ConnectionInfo, Interim, Request
-from edgeproxy.http.upstream import OriginResponse
+from edgeproxy.http.upstream import Content, OriginResponse
 from edgeproxy.siblings.answering import NotSharedError
 from edgeproxy.siblings.packets import Ask
 
@@ -65,13 +66,13 @@ class Owned:
         decision = decide(asked, candidates, now, policy=route.rule.cache)
         match decision:
             case Reuse(stored):
-                return _from_memory(stored, ask)
+                return await self._from_store(stored, ask)
             case ReuseWhileValidating(stored):
                 question = Question(route, asked, "stale", candidates, stored)
                 if not ask.has_stale:
                     filler.counters.stale_served["while-revalidate"] += 1
                     self.refresh(question)
-                    return _from_memory(stored, ask)
+                    return await self._from_store(stored, ask)
             case Forward(reason, stored):
                 question = Question(route, asked, reason, candidates, stored)
             case never:
@@ -118,9 +119,9 @@ class Owned:
                 case Arriving() | Private():
                     return replace(announcement.source, body=flight.take())
                 case Confirmed(stored):
-                    return _from_memory(stored, ask)
+                    return await self._from_store(stored, ask)
                 case Unavailable():
-                    return self._unavailable(ask, question, announcement)
+                    return await self._unavailable(ask, question, announcement)
                 case never:
                     assert_never(never)
         except BaseException:
@@ -149,9 +150,9 @@ class Owned:
                 stored.vary
             ):
                 filler.counters.coalesced += 1
-                return _from_memory(stored, ask)
+                return await self._from_store(stored, ask)
             case Unavailable():
-                return self._unavailable(ask, question, announcement)
+                return await self._unavailable(ask, question, announcement)
             case Private() | Confirmed():
                 raise NotSharedError("not_shared")
             case never:
@@ -178,7 +179,7 @@ class Owned:
         fields = list(fields_to_store(source.fields))
         return replace(source, fields=fields, body=arriving.body.read())
 
-    def _unavailable(self, ask: Ask, question: Question, told: Unavailable) -> OriginResponse:
+    async def _unavailable(self, ask: Ask, question: Question, told: Unavailable) -> OriginResponse:
         """Answer with what is stale, to an asker who has nothing, else pass the failure on."""
         stale = question.selected
         if (
@@ -187,10 +188,35 @@ class Owned:
             and may_serve_stale_on_error(stale, self.filler.clock.now())
         ):
             self.filler.counters.stale_served["error"] += 1
-            return _from_memory(stale, ask)
+            return await self._from_store(stale, ask)
         if told.error is not None:
             raise told.error
         raise NotSharedError("unavailable")
+
+    async def _from_store(self, stored: StoredResponse, ask: Ask) -> OriginResponse:
+        """Return a stored response as it was received, or the 304 that the asker's validators get.
+
+        Both workers have one clock, so with its own times it is exactly as old there as here.
+        """
+        is_known = _is_known(stored, ask)
+        return OriginResponse(
+            status=304 if is_known else stored.status,
+            fields=list(stored.fields),
+            body=_whole(b"") if is_known else await self._content(stored),
+            content_length=None if is_known else len(stored.body),
+            is_delimited=True,
+            request_time=stored.request_time,
+            response_time=stored.response_time,
+        )
+
+    async def _content(self, stored: StoredResponse) -> Content:
+        body = stored.body
+        if not isinstance(body, LargeBody):
+            return _whole(body)
+        opened = await self.filler.store.open(stored)
+        if opened is None:
+            raise NotSharedError("not_shared")
+        return LargeContent(opened, len(body))
 
 
 def _asked(ask: Ask) -> Request:
@@ -206,12 +232,9 @@ def _asked(ask: Ask) -> Request:
     )
 
 
-def _from_memory(stored: StoredResponse, ask: Ask) -> OriginResponse:
-    """Return a stored response as it was received, or the 304 that the asker's validators get.
-
-    Both workers have one clock, so with its own times it is exactly as old there as here.
-    """
-    is_known = stored.status == 200 and (
+def _is_known(stored: StoredResponse, ask: Ask) -> bool:
+    """Tell whether the asker has these very octets."""
+    return stored.status == 200 and (
         evaluate(
             b"GET",
             ask.validators,
@@ -220,15 +243,6 @@ def _from_memory(stored: StoredResponse, ask: Ask) -> OriginResponse:
             date=stored.date,
         )
         is Precondition.NOT_MODIFIED
-    )
-    return OriginResponse(
-        status=304 if is_known else stored.status,
-        fields=list(stored.fields),
-        body=_whole(b"" if is_known else stored.body),
-        content_length=None if is_known else len(stored.body),
-        is_delimited=True,
-        request_time=stored.request_time,
-        response_time=stored.response_time,
     )
 
 

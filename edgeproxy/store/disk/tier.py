@@ -114,7 +114,7 @@ class DiskTier:
             except DiskError as error:
                 reason = error.reason
             if reason:
-                self._discard(row, digest, reason)
+                self._discard(row, digest, length, reason)
         return tuple(found)
 
     def put(self, stored: StoredResponse, queued_at: float) -> None:
@@ -223,7 +223,7 @@ class DiskTier:
             return self._opened(digest, length)
         except DiskError as error:
             if error.reason in _BROKEN:
-                self._discard(None, digest, error.reason)
+                self._discard(None, digest, length, error.reason)
             raise
 
     def _opened(self, digest: bytes, length: int) -> SharedFile:
@@ -332,9 +332,11 @@ class DiskTier:
             raise DiskError("bodies", "digest", digest.hex())
         return body
 
-    def _discard(self, row: object, digest: bytes, reason: str) -> None:
+    def _discard(self, row: object, digest: bytes, length: int, reason: str) -> None:
         """Let go of what turned out broken; it may rightly have gone since the index was read."""
         with self._writing() as db:
+            if reason == "missing_file" and self._files.has(digest, length):
+                return  # another process has just stored it once more
             gone = db.execute("DELETE FROM responses WHERE id = ?", (row,)).rowcount
             if reason in _BROKEN:  # then it is so for all who share the body
                 gone += rows.remove_all_of(db, digest)

@@ -240,6 +240,19 @@ def test_what_is_broken_is_let_go_of_by_all_who_have_it(tiers, damage):
     assert not path.exists()
 
 
+def test_what_was_stored_once_more_meanwhile_stays(tier, monkeypatch):
+    kept(tier)
+
+    def missing(*_):
+        raise FileNotFoundError(2, "no such file")
+
+    monkeypatch.setattr(tier._files, "open", missing)
+    with pytest.raises(DiskError):
+        tier.open_body(DIGEST, len(BODY))
+    assert len(tier.load(b"k", 0)) == 1
+    assert faults(tier) == {}
+
+
 def test_a_file_that_is_missing_is_noticed_when_it_is_loaded(tier):
     kept(tier)
     body_path(tier).unlink()
