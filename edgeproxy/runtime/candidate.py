@@ -51,6 +51,7 @@ class Candidate:
             raise ValueError(f"generation {number} was not built")
         worker.apply(built[1])
         self.running = number
+        self._send({"say": "running", "generation": number})
 
     def drop(self) -> None:
         """Let go of what was built, or is being built."""

@@ -35,6 +35,13 @@ class Reloadable(Protocol):
         """Swap; cannot fail."""
 
 
+class Spread(Reloadable, Protocol):
+    """What takes another configuration in several places."""
+
+    async def applied(self) -> None:
+        """Wait until all of them follow it; bounded."""
+
+
 class Announcing(Protocol):
     """Who tells the service manager; `Notifier`, or who passes it on."""
 
@@ -50,7 +57,7 @@ class Reloading:
 
     def __init__(
         self,
-        edge: Reloadable,
+        edge: Spread,
         read: Read | None,
         look_at_certificates: Callable[[], Awaitable[object]],
         *,
@@ -94,6 +101,7 @@ class Reloading:
             log.error("the configuration was not reloaded, nothing has changed: %s", said)  # noqa: TRY400 - the operator's fault needs no traceback
             return NotReloaded(error.problems)
         self._edge.apply(prepared)
+        await self._edge.applied()
         self._counters.reloads["reloaded"] += 1
         log.info("configuration reloaded, changed: %s", ", ".join(prepared.changed) or "nothing")
         for problem in loaded.warnings:

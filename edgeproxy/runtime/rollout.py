@@ -10,7 +10,8 @@ Messages to a worker:
     {"say": "commit", "generation": N}                    take it
     {"say": "abort", "generation": N}                     let go of it
 
-and from it `running`, when a channel begins, and `prepared`, with the problems that it found.
+and from it `running`, when a channel begins and when it has taken one, and `prepared`, with the
+problems that it found.
 
 Invariant: no worker is told to take what another one has refused.
 """
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 
 PREPARE_SECONDS: Final = 10.0
 """Ours: building takes a fraction of a second; who takes longer hangs, and is replaced."""
+
+TAKE_SECONDS: Final = 2.0
+"""Ours: a swap takes some hundred microseconds, in the next turn of the loop."""
 
 GONE_SECONDS: Final = 5.0
 """Ours: how long one that hangs may take to be gone once the main process was told."""
@@ -104,6 +108,17 @@ class Rollout:
             else:
                 self._catch_up(worker)
 
+    async def taken(self) -> None:
+        """Wait until all run what was committed; who is slower is told to, and will.
+
+        Raises nothing for it: the configuration is current from the commit on.
+        """
+        asked = {i: each for i, each in self._here().items() if each.running == self.number}
+        silent = await _silent(asked, TAKE_SECONDS)
+        if silent:
+            who = ", ".join(map(str, silent))
+            log.warning("worker %s has not swapped within %g s yet", who, TAKE_SECONDS)
+
     def _abort(self) -> None:
         (number, _), self._offered = self._offered or (0, None), None
         for worker in self._here().values():
@@ -111,6 +126,7 @@ class Rollout:
             self._catch_up(worker)
 
     def _have_it_taken(self, worker: Colleague) -> None:
+        worker.voted.clear()
         worker.tell({"say": "commit", "generation": self.number})
         worker.running = self.number
 
@@ -124,6 +140,8 @@ class Rollout:
         match message["say"]:
             case "running":
                 worker.running = number
+                if self._offered is None and number == self.number:
+                    worker.voted.set()
                 self._catch_up(worker)
             case "prepared":
                 problems = tuple(Problem(**each) for each in message["problems"])

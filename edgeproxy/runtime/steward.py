@@ -220,6 +220,10 @@ class Steward:
         self._tell_main()
         self._rollout.commit()
 
+    async def applied(self) -> None:
+        """Wait until no worker answers by what there was before."""
+        await self._rollout.taken()
+
     def _tell_main(self) -> None:
         """Have those that are born from now on begin with it; else they catch up, see `Rollout`."""
         live = list(self._certificates.live().values())

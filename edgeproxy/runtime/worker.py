@@ -244,6 +244,9 @@ class PointOfPresence:
         adopt_log(before.config, config)
         adopt_connections(before.config, config)
 
+    async def applied(self) -> None:
+        """Everything follows it already: there is one place."""
+
     def _adopt_origins(self, before: Served) -> None:
         now = {each.origin for each in self._served.origins.values()}
         self._origins.update(now)

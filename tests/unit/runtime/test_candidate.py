@@ -35,6 +35,7 @@ async def test_what_was_built_is_taken_and_nothing_else():
     candidate.offer(worker, 3, "b")
     await said.get()
     candidate.take(worker, 3)
+    assert await said.get() == {"say": "running", "generation": 3}
     assert (worker.applied, candidate.running) == (["prepared b"], 3)
     candidate.offer(worker, 4, "c")
     await said.get()

@@ -74,7 +74,8 @@ class Company:
     async def reload(self, config):
         await self.rollout.prepare(config)
         self.rollout.commit()
-        await until(lambda: set(self.runs()) == {config})
+        await self.rollout.taken()
+        assert set(self.runs()) == {config}
 
 
 async def until(condition):
@@ -140,6 +141,15 @@ async def test_who_hangs_is_killed_and_the_others_go_on(company, monkeypatch):
     await until(lambda: company.workers[0].runs == "second")
     await company.join(1, successor := Worker())
     await until(lambda: successor.runs == "second")
+
+
+async def test_who_has_not_swapped_yet_is_told_of(company, monkeypatch, caplog):
+    await company.rollout.prepare("second")
+    monkeypatch.setattr(module, "TAKE_SECONDS", 0.0)
+    company.rollout.commit()
+    await company.rollout.taken()
+    assert "worker 0, 1 has not swapped within 0 s yet" in caplog.text
+    await until(lambda: company.runs() == ["second", "second"])
 
 
 async def test_who_begins_with_an_earlier_one_catches_up(company, caplog):
