@@ -32,9 +32,11 @@ from aioquic.quic.connection import (
 from aioquic.quic.packet import (
     QuicErrorCode,
     QuicFrameType,
+    QuicPacketType,
     QuicTransportParameters,
     pull_quic_transport_parameters,
 )
+from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketPacer
 from aioquic.quic.stream import QuicStreamSender
 
@@ -50,6 +52,7 @@ from edgeproxy.quic.sending import Place, Receipt
 from edgeproxy.quic.settings import (
     DATAGRAM_BYTES_MIN,
     UNIDIRECTIONAL_STREAMS_MAX,
+    VERSIONS,
     QuicSettings,
 )
 
@@ -65,7 +68,9 @@ STREAM_BYTES_MAX: Final = 512 * 1024
 CONNECTION_BYTES_MAX: Final = 2 * 1024 * 1024
 ROOM_BYTES_MIN: Final = 16 * 1024  # less is too little to wake anybody up for
 
-_PTO_OF_BLACK_HOLE: Final = 2  # as many in a row, and large datagrams are suspected
+# RFC 8899: a size is tried so often, and given up after so many timeouts in a row.
+_SIZE_PROBES_MAX: Final = 3
+_PTO_OF_BLACK_HOLE: Final = 2
 _ACK_DELAY_SECONDS: Final = 0.005  # of the 25 ms that we say at most (RFC 9000 section 13.2.1)
 
 
@@ -102,7 +107,9 @@ class ServerConnection(Guarded):
         self.handshake: ServerTls
         self.farewell: tuple[bytes, ...] = ()
         self._is_validated_by_token = retry_id is not None
-        self._datagram_bytes = settings.datagram_bytes_max
+        self._datagram_bytes = settings.datagram_bytes_max  # what may be tried
+        self._size_probes = 0
+        self._is_size_probe_due = False
         self._phase_began = 0
         self._senders: dict[int, QuicStreamSender] = {}  # those with something in their queues
         self._outstanding_bytes = 0
@@ -124,6 +131,11 @@ class ServerConnection(Guarded):
     def is_over(self) -> bool:
         """Whether it was closed, by either side: nothing more is sent but what is in `farewell`."""
         return self._state in END_STATES
+
+    @property
+    def error_code(self) -> int | None:
+        """Why it was closed, by either side; None while it was not."""
+        return None if self._close_event is None else self._close_event.error_code
 
     @property
     def address(self) -> NetworkAddress:
@@ -184,7 +196,7 @@ class ServerConnection(Guarded):
                 if stream is not None:
                     self._credit_rest(stream)
             elif isinstance(event, events.HandshakeCompleted):
-                self._max_datagram_size = self._datagram_bytes
+                self._is_size_probe_due = True
             yield event
 
     def datagrams(self, now: float) -> list[tuple[bytes, NetworkAddress]]:
@@ -197,6 +209,7 @@ class ServerConnection(Guarded):
         is_last = self._close_pending
         try:
             found = self.datagrams_to_send(now)
+            found += self._size_probe(now)
         except Exception:  # as in `take`
             log.exception("no packets could be made")
             self._set_state(QuicConnectionState.TERMINATED)
@@ -211,15 +224,60 @@ class ServerConnection(Guarded):
 
     def on_timer(self, now: float) -> None:
         """Do what time asks for."""
-        self.handle_timer(now)
+        try:
+            self.handle_timer(now)
+        except Exception:  # as in `take`
+            log.exception("a timer could not be dealt with")
+            self._set_state(QuicConnectionState.TERMINATED)
+            return
         if self._loss._pto_count >= _PTO_OF_BLACK_HOLE:
-            self._max_datagram_size = self._datagram_bytes = DATAGRAM_BYTES_MIN
+            self._max_datagram_size = DATAGRAM_BYTES_MIN
+
+    def _size_probe(self, now: float) -> list[tuple[bytes, NetworkAddress]]:
+        """Return a datagram as large as may be, if it is to be tried now (section 14.4)."""
+        path, size = self._network_paths[0], self._datagram_bytes
+        if not self._is_size_probe_due or not path.is_validated or self.is_over:
+            return []
+        self._is_size_probe_due = False
+        if size <= self._max_datagram_size or self._size_probes >= _SIZE_PROBES_MAX:
+            return []
+        self._size_probes += 1
+        builder = QuicPacketBuilder(
+            host_cid=self.host_cid,
+            is_client=False,
+            max_datagram_size=size,
+            packet_number=self._packet_number,
+            peer_cid=self._peer_cid.cid,
+            spin_bit=self._spin_bit,
+            version=VERSIONS[0],
+        )
+        builder.start_packet(QuicPacketType.ONE_RTT, self.keys)
+        buf = builder.start_frame(
+            QuicFrameType.PING, handler=self._on_size_probe_delivery, handler_args=(size,)
+        )
+        buf.push_bytes(bytes(builder.remaining_buffer_space))
+        if builder._packet is not None:
+            builder._packet.in_flight = False  # its loss says nothing of congestion
+        return self._flush_builder(
+            builder=builder, network_path=path, peer_cid=self._peer_cid.cid, now=now
+        )
+
+    def _on_size_probe_delivery(self, delivery: QuicDeliveryState, size: int) -> None:
+        if delivery is QuicDeliveryState.ACKED:
+            self._max_datagram_size = min(size, self._datagram_bytes)
+        else:
+            self._is_size_probe_due = True
 
     def finish(self, code: int, reason: str = "") -> None:
         """Close with an error code of the application's."""
         self.close(error_code=code, frame_type=None, reason_phrase=reason)
 
     # --- streams ----------------------------------------------------------------------------------
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the peer has acknowledged all that was queued: no answer is on its way."""
+        return all(_is_settled(stream.sender) for stream in self._streams.values())
 
     def open_unidirectional(self) -> int:
         """Return the next stream of ours that only we write."""
@@ -406,10 +464,19 @@ class ServerConnection(Guarded):
         loss._rtt_latest = loss._rtt_smoothed = loss._rtt_variance = 0.0
         loss._rtt_min = math.inf
         loss._pto_count = 0
+        self._max_datagram_size = DATAGRAM_BYTES_MIN
+        self._size_probes, self._is_size_probe_due = 0, True
 
     def _give_up(self, code: int) -> None:
         if self.is_begun:
             self.close(error_code=code, frame_type=QuicFrameType.PADDING)
+
+
+def _is_settled(sender: QuicStreamSender) -> bool:
+    if sender.is_finished:
+        return True
+    is_ended = sender._buffer_fin is not None or sender._reset_error_code is not None
+    return not is_ended and sender._buffer_start == sender._buffer_stop
 
 
 def _check_parameters(data: bytes) -> None:

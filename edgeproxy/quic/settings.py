@@ -22,8 +22,8 @@ from edgeproxy.wire.limits import Limits
 VERSIONS: Final = (int(QuicProtocolVersion.VERSION_1),)
 # Three is what HTTP/3 needs (RFC 9114 section 6.2); Chromium opens one more of a reserved type.
 UNIDIRECTIONAL_STREAMS_MAX: Final = 8
-# RFC 9000 section 14.1 asks for 1200 in the handshake. 1350 is what Chromium's stack has always
-# sent and what passes everywhere but in tunnels, where the connection falls back.
+# RFC 9000 section 14.1: 1200 pass everywhere. 1350 is what Chromium's stack has always sent, and
+# passes everywhere but in tunnels; a connection tries it, and goes on as that turns out.
 DATAGRAM_BYTES_MIN: Final = 1200
 DATAGRAM_BYTES_MAX: Final = 1350
 

@@ -89,6 +89,10 @@ class Client(QuicConnection):
         if self.asks_staple:
             self.tls.handshake_extensions.append((5, b"\x01\x00\x00\x00\x00"))
 
+    def _replenish_connection_ids(self) -> None:
+        if self.configuration.connection_id_length:  # stock aioquic sends empty ones
+            super()._replenish_connection_ids()
+
     @property
     def staple(self) -> bytes:
         """The DER octets beside the leaf, b"" for none."""
@@ -111,6 +115,7 @@ class Pair:
         self.client_address = CLIENT
         self.client_events: list[events.QuicEvent] = []
         self.server_events: list[events.QuicEvent] = []
+        self.relieved: list[int] = []
         self.sent_by_client: list[bytes] = []
         self.filter: Callable[[bytes], bytes | None] = lambda data: data
         self.client.connect(SERVER, now=self.now)
@@ -120,9 +125,10 @@ class Pair:
             self.now += step
             self.to_server()
             self.to_client()
-            for side in (self.client, self.server):
-                if side is not None and (at := side.get_timer()) is not None and at <= self.now:
-                    side.handle_timer(self.now)
+            if (at := self.client.get_timer()) is not None and at <= self.now:
+                self.client.handle_timer(self.now)
+            if self.server and (at := self.server.timer()) is not None and at <= self.now:
+                self.server.on_timer(self.now)
         return self
 
     def to_server(self) -> None:
@@ -138,6 +144,7 @@ class Pair:
             self.server = ServerConnection(self.settings, original_id=header.destination_cid)
         self.server.take(data, address or self.client_address, self.now)
         self.server_events += self.server.events()
+        self.relieved += self.server.relieved()
 
     def to_client(self) -> None:
         if self.server is not None:

@@ -1,10 +1,12 @@
 """Tests for edgeproxy/quic/handshake.py."""
 
 import dataclasses
+import time
 
 import pytest
 from aioquic.quic import events
 from aioquic.quic.packet import QuicErrorCode
+from aioquic.tls import CipherSuite
 
 from edgeproxy.quic.secrets import QuicSecrets
 from edgeproxy.tls.contexts import FrontContext
@@ -38,8 +40,6 @@ def stapled(identity, ca):
 
 
 def clock_of_now():
-    import time
-
     return ManualClock(time.time())
 
 
@@ -183,8 +183,6 @@ def test_groups_are_those_that_are_configured(two):
 
 
 def test_the_client_chooses_the_cipher_suite(two):
-    from aioquic.tls import CipherSuite
-
     settings = settings_of(FrontContext(two))
     for suite in (CipherSuite.CHACHA20_POLY1305_SHA256, CipherSuite.AES_256_GCM_SHA384):
         order = [suite, CipherSuite.AES_128_GCM_SHA256]
