@@ -5,6 +5,7 @@ pair.run()                       # pass datagrams until nobody has any
 pair.client.send_stream_data(0, b"hello", end_stream=True)
 """
 
+import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -82,6 +83,8 @@ class Client(QuicConnection):
             **{"alpn_protocols": ["h3"], "verify_mode": ssl.CERT_NONE} | configuration,
         )
         super().__init__(configuration=known, session_ticket_handler=self.tickets.append)
+        if not known.connection_id_length:  # stock aioquic would leave out the server's as well
+            self._peer_cid.cid = self._original_destination_connection_id = os.urandom(8)
 
     def _initialize(self, peer_cid: bytes) -> None:
         super()._initialize(peer_cid)
