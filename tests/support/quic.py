@@ -15,7 +15,8 @@ from aioquic.buffer import Buffer
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
-from aioquic.quic.packet import pull_quic_header
+from aioquic.quic.packet import QuicPacketType, pull_quic_header
+from aioquic.quic.packet_builder import QuicPacketBuilder
 from cryptography import x509
 
 from edgeproxy.clock import Clock
@@ -172,12 +173,8 @@ class Pair:
         )
 
 
-def write_frames(pair: Pair, frames: bytes) -> None:
-    """Send raw frames in a 1-RTT packet of the client's own keys."""
-    from aioquic.quic.packet import QuicPacketType  # noqa: PLC0415
-    from aioquic.quic.packet_builder import QuicPacketBuilder  # noqa: PLC0415
-
-    client = pair.client
+def packet_of(client: QuicConnection, frames: bytes, now: float) -> bytes:
+    """Return raw frames in a 1-RTT packet of the client's own keys."""
     builder = QuicPacketBuilder(
         host_cid=client.host_cid,
         peer_cid=client._peer_cid.cid,
@@ -189,13 +186,17 @@ def write_frames(pair: Pair, frames: bytes) -> None:
     builder.start_packet(QuicPacketType.ONE_RTT, client._cryptos[tls.Epoch.ONE_RTT])
     builder._buffer.push_bytes(frames)
     builder._packet.is_ack_eliciting = builder._packet.in_flight = True
-    for data, _ in client._flush_builder(
+    ((data, _),) = client._flush_builder(
         builder=builder,
         network_path=client._network_paths[0],
         peer_cid=client._peer_cid.cid,
-        now=pair.now,
-    ):
-        pair.feed(data)
+        now=now,
+    )
+    return data
+
+
+def write_frames(pair: Pair, frames: bytes) -> None:
+    pair.feed(packet_of(pair.client, frames, pair.now))
 
 
 def uint_var(value: int) -> bytes:

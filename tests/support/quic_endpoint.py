@@ -19,7 +19,7 @@ from aioquic.quic import events
 from edgeproxy.listeners.quic_streams import QuicStreams
 from edgeproxy.listeners.udp import UdpListener
 from edgeproxy.quic.settings import QuicSettings
-from tests.support.quic import Client
+from tests.support.quic import Client, packet_of
 
 Address = tuple[str, int]
 _PATTERN = random.Random(7).randbytes(65_536)
@@ -223,11 +223,24 @@ class StockClient(QuicConnectionProtocol):
         return stream_id
 
     async def answer(self, stream_id: int, seconds: float = 20.0) -> bytes:
+        """Wait for a whole answer; meanwhile show now and then that somebody is there.
+
+        A client that only receives would never tell that its NAT has forgotten it: browsers send
+        PINGs while they wait, aioquic leaves that to its user.
+        """
         async with asyncio.timeout(seconds):
-            return await self.ended[stream_id]
+            while not (await asyncio.wait([self.ended[stream_id]], timeout=0.3))[0]:
+                self.quic.send_ping(0)
+                self.transmit()
+        return self.ended[stream_id].result()
 
     async def download(self, octets: int, seconds: float = 20.0) -> bytes:
         return await self.answer(self.begin(b"GET %d" % octets), seconds)
+
+    def say(self, frames: bytes) -> None:
+        """Send raw frames, whatever they may be."""
+        packet = packet_of(self.quic, frames, self._loop.time())
+        self._transport.sendto(packet, self.quic._network_paths[0].addr)
 
     async def move(self, *, to: Address | None = None) -> None:
         """Go on from another socket: a NAT that changed its mind, or another network."""

@@ -70,10 +70,10 @@ class Relay:
     def _from_client(self) -> None:
         for data, address in _all_of(self._inside):
             self._client = address
-            self._pass(data, "server")
             self.to_server += 1
             if self.rebind_every and self.to_server % self.rebind_every == 0:
                 self.rebind()
+            self._pass(data, "server")
 
     def _from_server(self) -> None:
         for data, _ in _all_of(self._outside):
