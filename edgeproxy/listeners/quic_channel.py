@@ -288,11 +288,14 @@ class QuicChannel:
         self._is_over = True
         self._inbox.clear()
         self._owner.left(self)
+        code = self.engine.error_code
+        is_begun = self.engine.is_begun
+        self.engine.release()
         session, self._session = self._session, None
         if session is not None:
             session.lost()
-        elif not is_noted and self.engine.is_begun:
-            self._owner.front.note(Handshake(_outcome(self.engine.error_code)))
+        elif is_begun and not is_noted:
+            self._owner.front.note(Handshake(_outcome(code)))
 
 
 def _outcome(code: int | None) -> Outcome:

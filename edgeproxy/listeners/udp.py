@@ -15,7 +15,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter, OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -30,6 +30,7 @@ from edgeproxy.quic import replies
 from edgeproxy.quic.connection import ServerConnection
 from edgeproxy.quic.headers import destination_of, first_packet, long_header
 from edgeproxy.quic.settings import DATAGRAM_BYTES_MIN, VERSIONS, QuicSettings
+from edgeproxy.quic.tickets import SESSION_LIFETIME_SECONDS
 from edgeproxy.quic.tokens import Proof, RetryTokens
 from edgeproxy.quic.wheel import TICK_SECONDS as TIMER_SECONDS
 from edgeproxy.quic.wheel import Wheel
@@ -139,6 +140,9 @@ class UdpListener:
     def adopt(self, limits: Limits) -> None:
         """Begin new connections under these limits; nobody who is connected is sent away."""
         self.limits = limits
+        self.settings = replace(self.settings, limits=limits)
+        lifetime = self.front.parameters.ticket_lifetime_seconds
+        self.settings.tickets.lifetime_seconds = min(lifetime, SESSION_LIFETIME_SECONDS)
 
     async def drain(self, timeout_seconds: float) -> bool:
         """Begin nothing new and let requests in flight finish; False when time ran out."""
@@ -295,6 +299,9 @@ class UdpListener:
         """Begin a connection in its client's turn."""
         newcomer = self._newcomers.pop(destination)
         datagram, proof = newcomer.first, newcomer.proof
+        if self._is_draining:
+            _less(self._half_open_of, household(str(datagram.address[0])))
+            return
         engine = ServerConnection(
             self.settings,
             original_id=destination if proof is None else proof.original_id,

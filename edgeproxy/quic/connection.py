@@ -1,9 +1,9 @@
 """One QUIC connection of a server, without I/O: datagrams and time in, events and datagrams out.
 
 aioquic's connection does packets, loss recovery and congestion control. This subclass puts our own
-handshake (`handshake`), keys (`keys`), frames' checks (`frames`), order of sending and windows
-(`sending`) into their places, and gives what is above a small face: `take`, `events`, `datagrams`,
-`timer`, `on_timer`, and what may be done to streams. Nothing of that raises for the peer's sake.
+`handshake`, `keys`, checks of `frames`, order of `sending` and knowledge of `paths` into their
+places, and gives what is above a small face: `take`, `events`, `datagrams`, `timer`, `on_timer`, and
+what may be done to streams. Nothing of that raises for the peer's sake.
 
 Everything here that begins with an underscore and is not defined here is aioquic's; the version is
 pinned, and `tests/unit/quic/test_contract.py` fails when one of them is gone.
@@ -13,31 +13,25 @@ that the peer cannot open; what fails inside ends this connection and no other.
 """
 
 import logging
-import math
 from collections.abc import Iterator
 from typing import Final
 
 from aioquic import tls
 from aioquic.buffer import Buffer
 from aioquic.quic import events
-from aioquic.quic.congestion.base import create_congestion_control
 from aioquic.quic.connection import (
     END_STATES,
     NetworkAddress,
     QuicConnectionId,
     QuicConnectionState,
-    QuicNetworkPath,
     QuicReceiveContext,
 )
 from aioquic.quic.packet import (
     QuicErrorCode,
     QuicFrameType,
-    QuicPacketType,
     QuicTransportParameters,
     pull_quic_transport_parameters,
 )
-from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder
-from aioquic.quic.recovery import QuicPacketPacer
 from aioquic.quic.stream import QuicStreamSender
 
 from edgeproxy.quic.frames import Guarded, violation
@@ -48,11 +42,10 @@ from edgeproxy.quic.keys import (
     PACKETS_PER_KEY_MAX,
     OneRttKeys,
 )
+from edgeproxy.quic.paths import Paths
 from edgeproxy.quic.sending import Place, Receipt
 from edgeproxy.quic.settings import (
-    DATAGRAM_BYTES_MIN,
     UNIDIRECTIONAL_STREAMS_MAX,
-    VERSIONS,
     QuicSettings,
 )
 
@@ -68,13 +61,13 @@ STREAM_BYTES_MAX: Final = 512 * 1024
 CONNECTION_BYTES_MAX: Final = 2 * 1024 * 1024
 ROOM_BYTES_MIN: Final = 16 * 1024  # less is too little to wake anybody up for
 
-# RFC 8899: a size is tried so often, and given up after so many timeouts in a row.
-_SIZE_PROBES_MAX: Final = 3
-_PTO_OF_BLACK_HOLE: Final = 2
+# aioquic lends each level of a handshake 16 KiB, which only certificates need.
+_HELLO_BYTES_MAX: Final = 512
+_TICKET_BYTES_MAX: Final = 1024
 _ACK_DELAY_SECONDS: Final = 0.005  # of the 25 ms that we say at most (RFC 9000 section 13.2.1)
 
 
-class ServerConnection(Guarded):
+class ServerConnection(Paths, Guarded):
     """See the module.
 
     `original_id` is what the client called us first, `retry_id` what our Retry called us. `keys`
@@ -87,7 +80,7 @@ class ServerConnection(Guarded):
         self.stream_window = settings.stream_window
         self.connection_window = settings.connection_window
         super().__init__(
-            configuration=settings.configuration(),
+            configuration=settings.configuration,
             original_destination_connection_id=original_id,
             retry_source_connection_id=retry_id,
         )
@@ -107,9 +100,7 @@ class ServerConnection(Guarded):
         self.handshake: ServerTls
         self.farewell: tuple[bytes, ...] = ()
         self._is_validated_by_token = retry_id is not None
-        self._datagram_bytes = settings.datagram_bytes_max  # what may be tried
-        self._size_probes = 0
-        self._is_size_probe_due = False
+        self._begin_paths(settings.datagram_bytes_max)
         self._phase_began = 0
         self._senders: dict[int, QuicStreamSender] = {}  # those with something in their queues
         self._outstanding_bytes = 0
@@ -197,6 +188,7 @@ class ServerConnection(Guarded):
                     self._credit_rest(stream)
             elif isinstance(event, events.HandshakeCompleted):
                 self._is_size_probe_due = True
+                self._crypto_buffers = {}  # nothing of ours comes behind the ticket
             yield event
 
     def datagrams(self, now: float) -> list[tuple[bytes, NetworkAddress]]:
@@ -230,47 +222,29 @@ class ServerConnection(Guarded):
             log.exception("a timer could not be dealt with")
             self._set_state(QuicConnectionState.TERMINATED)
             return
-        if self._loss._pto_count >= _PTO_OF_BLACK_HOLE:
-            self._max_datagram_size = DATAGRAM_BYTES_MIN
-
-    def _size_probe(self, now: float) -> list[tuple[bytes, NetworkAddress]]:
-        """Return a datagram as large as may be, if it is to be tried now (section 14.4)."""
-        path, size = self._network_paths[0], self._datagram_bytes
-        if not self._is_size_probe_due or not path.is_validated or self.is_over:
-            return []
-        self._is_size_probe_due = False
-        if size <= self._max_datagram_size or self._size_probes >= _SIZE_PROBES_MAX:
-            return []
-        self._size_probes += 1
-        builder = QuicPacketBuilder(
-            host_cid=self.host_cid,
-            is_client=False,
-            max_datagram_size=size,
-            packet_number=self._packet_number,
-            peer_cid=self._peer_cid.cid,
-            spin_bit=self._spin_bit,
-            version=VERSIONS[0],
-        )
-        builder.start_packet(QuicPacketType.ONE_RTT, self.keys)
-        buf = builder.start_frame(
-            QuicFrameType.PING, handler=self._on_size_probe_delivery, handler_args=(size,)
-        )
-        buf.push_bytes(bytes(builder.remaining_buffer_space))
-        if builder._packet is not None:
-            builder._packet.in_flight = False  # its loss says nothing of congestion
-        return self._flush_builder(
-            builder=builder, network_path=path, peer_cid=self._peer_cid.cid, now=now
-        )
-
-    def _on_size_probe_delivery(self, delivery: QuicDeliveryState, size: int) -> None:
-        if delivery is QuicDeliveryState.ACKED:
-            self._max_datagram_size = min(size, self._datagram_bytes)
-        else:
-            self._is_size_probe_due = True
+        self._look_for_black_hole()
 
     def finish(self, code: int, reason: str = "") -> None:
         """Close with an error code of the application's."""
         self.close(error_code=code, frame_type=None, reason_phrase=reason)
+
+    def release(self) -> None:
+        """Let go of everything that leads back here, so that no collector has to find it.
+
+        Only when it is over; what is asked of its streams from then on is done by doing nothing.
+        """
+        self._set_state(QuicConnectionState.TERMINATED)
+        vars(self)["_QuicConnection__frame_handlers"].clear()
+        vars(self._loss).pop("_send_probe", None)
+        handshake = vars(self).pop("handshake", None)
+        if handshake is not None:
+            del self.tls
+            vars(handshake).clear()
+        for space in self._spaces.values():
+            space.sent_packets.clear()
+        for kept in (self._spaces, self._cryptos, self._cryptos_initial, self._streams):
+            kept.clear()
+        self._streams_queue.clear()
 
     # --- streams ----------------------------------------------------------------------------------
 
@@ -391,6 +365,8 @@ class ServerConnection(Guarded):
         server.update_traffic_key_cb = self._update_traffic_key
         self.tls = self.handshake = server
         self._cryptos[tls.Epoch.ONE_RTT] = self.keys
+        self._crypto_buffers[tls.Epoch.INITIAL] = Buffer(capacity=_HELLO_BYTES_MAX)
+        self._crypto_buffers[tls.Epoch.ONE_RTT] = Buffer(capacity=_TICKET_BYTES_MAX)
 
     def _update_traffic_key(
         self,
@@ -448,24 +424,6 @@ class ServerConnection(Guarded):
         stream = self._streams.get(stream_id)
         if stream is not None:
             self._drop_queue(stream_id, stream.sender)
-
-    def _moved(self, before: QuicNetworkPath, after: QuicNetworkPath) -> None:
-        """Begin to learn about a new path, unless only a NAT changed its mind (section 9.4)."""
-        if before.addr[0] == after.addr[0]:
-            return
-        loss, size = self._loss, self._configuration.max_datagram_size
-        fresh = create_congestion_control(
-            self._configuration.congestion_control_algorithm, max_datagram_size=size
-        )
-        fresh.bytes_in_flight = loss._cc.bytes_in_flight
-        loss._cc = fresh
-        loss._pacer = QuicPacketPacer(max_datagram_size=size)
-        loss._rtt_initialized = False
-        loss._rtt_latest = loss._rtt_smoothed = loss._rtt_variance = 0.0
-        loss._rtt_min = math.inf
-        loss._pto_count = 0
-        self._max_datagram_size = DATAGRAM_BYTES_MIN
-        self._size_probes, self._is_size_probe_due = 0, True
 
     def _give_up(self, code: int) -> None:
         if self.is_begun:

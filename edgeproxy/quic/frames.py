@@ -48,6 +48,9 @@ _IDLE_FRAMES: Final = (
     QuicFrameType.PATH_RESPONSE,
 )
 
+_EPOCHS: dict[frozenset[tls.Epoch], frozenset[tls.Epoch]] = {}
+"""aioquic makes these sets for each connection; there are four of them."""
+
 _Handler = Callable[[QuicReceiveContext, int, Buffer], None]
 
 
@@ -64,9 +67,10 @@ class Guarded(Sending):
         # aioquic's own table of handlers, made by its `__init__`: the one place to see all frames
         table: dict[int, tuple[_Handler, frozenset[tls.Epoch]]]
         table = vars(self)["_QuicConnection__frame_handlers"]
-        for kind in _IDLE_FRAMES:
-            handler, epochs = table[kind]
-            table[kind] = (partial(self._handle_idle_frame, handler), epochs)
+        for kind, (handler, epochs) in table.items():
+            if kind in _IDLE_FRAMES:
+                handler = partial(self._handle_idle_frame, handler)  # noqa: PLW2901
+            table[kind] = handler, _EPOCHS.setdefault(epochs, epochs)
 
     def _handle_idle_frame(
         self, handler: _Handler, context: QuicReceiveContext, frame_type: int, buf: Buffer

@@ -6,6 +6,7 @@ make us hold, whatever it does.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from aioquic.quic.configuration import QuicConfiguration
@@ -51,8 +52,9 @@ class QuicSettings:
         """What may come on all streams: those of a few uploads at once."""
         return 4 * self.stream_window
 
+    @cached_property
     def configuration(self) -> QuicConfiguration:
-        """Return what aioquic has to be told; identities are none of it (`handshake`)."""
+        """What aioquic has to be told; identities are none of it (`handshake`)."""
         unused = "see quic/handshake"
         return QuicConfiguration(
             is_client=False,

@@ -85,6 +85,15 @@ async def test_a_closed_connection_leaves_nothing_behind(settings):
         async with asyncio.timeout(5):
             await listener._is_empty.wait()
         assert listener.sources[0].is_lost
+        streams = listener.sources[0].streams  # what is asked now does nothing
+        assert streams.room(0) == 0
+        streams.send(0, b"x", end=True)
+        streams.consumed(0, 1)
+        streams.reset(0, 1)
+        streams.stop(0, 1)
+        streams.prioritise(0, 1, incremental=True)
+        streams.close(0x100)
+        streams.close(0x101)
         assert not listener._table
         assert not listener._of_household
         assert not listener._half_open

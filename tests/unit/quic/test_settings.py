@@ -11,7 +11,7 @@ def test_windows_follow_the_limits(tmp_path):
     front = FrontContext([identity_of(ca_in(tmp_path), "a.test")])
     limits = dataclasses.replace(Limits(), request_body_buffer_bytes=10_000, idle_seconds=7.0)
     settings = settings_of(front, limits=limits)
-    configuration = settings.configuration()
+    configuration = settings.configuration
     assert configuration.max_stream_data == settings.stream_window == 10_000
     assert configuration.max_data == settings.connection_window == 40_000
     assert configuration.idle_timeout == 7.0
