@@ -2,8 +2,8 @@
 
 aioquic's connection does packets, loss recovery and congestion control. This subclass puts our own
 `handshake`, `keys`, checks of `frames`, order of `sending` and knowledge of `paths` into their
-places, and gives what is above a small face: `take`, `events`, `datagrams`, `timer`, `on_timer`, and
-what may be done to streams. Nothing of that raises for the peer's sake.
+places, and gives what is above a small face: `take`, `events`, `datagrams`, `timer`, `on_timer`,
+and what may be done to streams. Nothing of that raises for the peer's sake.
 
 Everything here that begins with an underscore and is not defined here is aioquic's; the version is
 pinned, and `tests/unit/quic/test_contract.py` fails when one of them is gone.
