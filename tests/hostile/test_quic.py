@@ -15,7 +15,7 @@ from aioquic.quic.packet_builder import QuicPacketBuilder
 
 from edgeproxy.clock import SystemClock
 from edgeproxy.tls.contexts import FrontContext
-from tests.support.quic import ca_in, identity_of, settings_of, uint_var
+from tests.support.quic import any_identity, settings_of, uint_var
 from tests.support.quic_endpoint import (
     Source,
     Stranger,
@@ -29,8 +29,8 @@ ATTACKER = "127.0.0.66"
 
 
 @pytest.fixture
-def settings(tmp_path):
-    front = FrontContext([identity_of(ca_in(tmp_path), "a.test")])
+def settings():
+    front = FrontContext([any_identity()])
     return settings_of(front, clock=SystemClock())
 
 

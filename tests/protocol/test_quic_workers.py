@@ -12,15 +12,15 @@ from edgeproxy.quic.secrets import QuicSecrets
 from edgeproxy.runtime.sockets import close_all, name_of
 from edgeproxy.runtime.udp_sockets import bind_udp
 from edgeproxy.tls.contexts import FrontContext
-from tests.support.quic import ca_in, identity_of, settings_of
+from tests.support.quic import any_identity, settings_of
 from tests.support.quic_endpoint import Source, connecting, content, digest_of
 
 WORKERS = 2
 
 
 @pytest.fixture
-def identities(tmp_path):
-    return [identity_of(ca_in(tmp_path), "a.test")]
+def identities():
+    return [any_identity()]
 
 
 @asynccontextmanager

@@ -5,8 +5,10 @@ pair.run()                       # pass datagrams until nobody has any
 pair.client.send_stream_data(0, b"hello", end_stream=True)
 """
 
+import functools
 import os
 import ssl
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +40,13 @@ LIFETIME = 24 * 3600
 def identity_of(ca: LocalCa, *names: str, **how) -> Identity:
     leaf = ca.issue(*names, **how)
     return load_identity([leaf.files], name=names[0])
+
+
+@functools.cache
+def any_identity() -> Identity:
+    """One for a.test, made once: most tests do not care which."""
+    with tempfile.TemporaryDirectory() as folder:
+        return identity_of(LocalCa(Path(folder)), "a.test")
 
 
 def settings_of(

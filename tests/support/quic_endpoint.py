@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import random
 import socket
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
@@ -191,7 +192,7 @@ class StockClient(QuicConnectionProtocol):
         self.quic = quic
         self.bodies: dict[int, bytearray] = {}
         self.ended: dict[int, asyncio.Future[bytes]] = {}
-        self.begun: dict[int, asyncio.Event] = {}
+        self.begun: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self.resets: dict[int, int] = {}
         self.terminated: asyncio.Future[events.ConnectionTerminated] = self._loop.create_future()
         self.resumed = False
@@ -217,7 +218,6 @@ class StockClient(QuicConnectionProtocol):
     def begin(self, data: bytes, *, end: bool = True) -> int:
         stream_id = self.quic.get_next_available_stream_id()
         self.ended[stream_id] = self._loop.create_future()
-        self.begun[stream_id] = asyncio.Event()
         self.quic.send_stream_data(stream_id, data, end_stream=end)
         self.transmit()
         return stream_id

@@ -9,12 +9,18 @@ from aioquic.quic.packet_builder import QuicPacketBuilder
 
 from edgeproxy.quic.frames import CRYPTO_BYTES_MAX, RANGES_MAX
 from edgeproxy.tls.contexts import FrontContext
-from tests.support.quic import Pair, ca_in, identity_of, settings_of, uint_var, write_frames
+from tests.support.quic import (
+    Pair,
+    any_identity,
+    settings_of,
+    uint_var,
+    write_frames,
+)
 
 
 @pytest.fixture
-def settings(tmp_path):
-    return settings_of(FrontContext([identity_of(ca_in(tmp_path), "a.test")]))
+def settings():
+    return settings_of(FrontContext([any_identity()]))
 
 
 @pytest.fixture

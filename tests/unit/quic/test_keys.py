@@ -9,12 +9,12 @@ from aioquic.quic.packet import QuicErrorCode
 from edgeproxy.quic import connection
 from edgeproxy.quic.keys import KEY_UPDATES_MAX
 from edgeproxy.tls.contexts import FrontContext
-from tests.support.quic import Pair, ca_in, identity_of, settings_of
+from tests.support.quic import Pair, any_identity, settings_of
 
 
 @pytest.fixture
-def pair(tmp_path):
-    settings = settings_of(FrontContext([identity_of(ca_in(tmp_path), "a.test")]))
+def pair():
+    settings = settings_of(FrontContext([any_identity()]))
     return Pair(settings, server_name="a.test").run()
 
 

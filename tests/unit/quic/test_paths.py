@@ -3,12 +3,19 @@
 import pytest
 
 from edgeproxy.tls.contexts import FrontContext
-from tests.support.quic import CLIENT, Client, Pair, ca_in, identity_of, settings_of, uint_var
+from tests.support.quic import (
+    CLIENT,
+    Client,
+    Pair,
+    any_identity,
+    settings_of,
+    uint_var,
+)
 
 
 @pytest.fixture
-def settings(tmp_path):
-    return settings_of(FrontContext([identity_of(ca_in(tmp_path), "a.test")]))
+def settings():
+    return settings_of(FrontContext([any_identity()]))
 
 
 @pytest.fixture
