@@ -46,6 +46,7 @@ SLICES: Final = 20
 # A handshake is a millisecond of ours and some hundred milliseconds of the network: 256 at a time
 # are a rush of a thousand new clients a second. Beyond that, addresses have to be proven first.
 RETRY_ABOVE: Final = 256
+RETRY_WAITING_ABOVE: Final = 16  # each of which has us busy for two milliseconds
 RETRY_OF_HOUSEHOLD_ABOVE: Final = 32
 HALF_OPEN_MAX: Final = 2048
 HALF_OPEN_OF_HOUSEHOLD_MAX: Final = 256
@@ -210,20 +211,26 @@ class UdpListener:
             self._reset(datagram, destination, sock)
         elif header.version in VERSIONS:
             self._welcome(datagram, sock)
-        elif header.version and len(datagram.data) >= DATAGRAM_BYTES_MIN:
-            self._reply("version_negotiation", replies.version_negotiation(header), datagram, sock)
+        elif (
+            header.version
+            and len(datagram.data) >= DATAGRAM_BYTES_MIN
+            and self._may_reply("version_negotiation")
+        ):
+            sock.send([replies.version_negotiation(header)], datagram.address, datagram.local)
 
     def _reset(self, datagram: Datagram, destination: bytes, sock: DatagramSocket) -> None:
         if not self.settings.naming.is_ours(destination):
             return
         found = replies.stateless_reset(datagram.data, destination, self.settings.secrets)
-        if found is not None:
-            self._reply("stateless_reset", found, datagram, sock)
+        if found is not None and self._may_reply("stateless_reset"):
+            sock.send([found], datagram.address, datagram.local)
 
-    def _reply(self, kind: str, data: bytes, datagram: Datagram, sock: DatagramSocket) -> None:
-        if self._bucket.take(self.clock.monotonic()):
-            self.replies[kind] += 1
-            sock.send([data], datagram.address, datagram.local)
+    def _may_reply(self, kind: str) -> bool:
+        """Take one from the bucket of answers without a connection, and count it."""
+        if not self._bucket.take(self.clock.monotonic()):
+            return False
+        self.replies[kind] += 1
+        return True
 
     def _say_again(self, closed: _Closed, datagram: Datagram, sock: DatagramSocket) -> None:
         closed.heard += 1
@@ -279,20 +286,23 @@ class UdpListener:
 
     def _asks_back(self, place: str) -> bool:
         return (
-            self.half_open >= RETRY_ABOVE or self._half_open_of[place] >= RETRY_OF_HOUSEHOLD_ABOVE
+            self.half_open >= RETRY_ABOVE
+            or len(self._newcomers) >= RETRY_WAITING_ABOVE
+            or self._half_open_of[place] >= RETRY_OF_HOUSEHOLD_ABOVE
         )
 
     def _retry(self, header: QuicHeader, datagram: Datagram, sock: DatagramSocket) -> None:
+        if not self._may_reply("retry"):
+            return
         retry_id = self.settings.naming.new()
         address = datagram.address[:2]
         token = self._tokens.seal(address, header.destination_cid, retry_id, self.clock.now())
-        self._reply("retry", replies.retry(header, retry_id, token), datagram, sock)
+        sock.send([replies.retry(header, retry_id, token)], datagram.address, datagram.local)
 
     def _refuse(
         self, header: QuicHeader, code: int, datagram: Datagram, sock: DatagramSocket
     ) -> None:
-        if self._bucket.take(self.clock.monotonic()):
-            self.replies["refusal"] += 1
+        if self._may_reply("refusal"):
             sock.send([replies.refusal(header, code)], datagram.address, datagram.local)
 
     def _begin(self, destination: bytes) -> None:

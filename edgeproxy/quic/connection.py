@@ -34,7 +34,7 @@ from aioquic.quic.packet import (
 )
 from aioquic.quic.stream import QuicStreamSender
 
-from edgeproxy.quic.frames import Guarded, violation
+from edgeproxy.quic.frames import SENT_PACKETS_MAX, Guarded, violation
 from edgeproxy.quic.handshake import ServerTls
 from edgeproxy.quic.keys import (
     FORGERIES_MAX,
@@ -86,7 +86,7 @@ class ServerConnection(Paths, Guarded):
         )
         self._settings = settings
         self._begin_sending()
-        self._begin_guarding()
+        self._begin_guarding(settings.limits)
         self._ack_delay = _ACK_DELAY_SECONDS
         self._host_cids = [self._named(0)]
         self._host_cids[0].was_sent = True
@@ -166,6 +166,8 @@ class ServerConnection(Paths, Guarded):
         self.keys.tidy(now, self._loss.get_probe_timeout())
         if self.keys.updates > KEY_UPDATES_MAX:
             self._give_up(QuicErrorCode.KEY_UPDATE_ERROR)
+        if space is not None and len(space.sent_packets) > SENT_PACKETS_MAX:
+            self._give_up(QuicErrorCode.INTERNAL_ERROR)
         if self.keys.forgeries > FORGERIES_MAX:
             self._give_up(QuicErrorCode.AEAD_LIMIT_REACHED)
         if self._network_paths and self._is_validated_by_token:

@@ -17,6 +17,7 @@ from aioquic.quic.stream import QuicStreamReceiver
 
 from edgeproxy.quic.sending import Sending
 from edgeproxy.wire.buckets import TokenBucket
+from edgeproxy.wire.limits import Limits
 
 # A ClientHello with a post-quantum share is 2 KB; with a ticket and what else browsers add, 4.
 CRYPTO_BYTES_MAX: Final = 16 * 1024
@@ -27,6 +28,11 @@ RANGES_MAX: Final = 256
 IDLE_FRAMES_BURST: Final = 1000
 IDLE_FRAMES_PER_SECOND: Final = 100.0
 _WINDOW_STEP_MIN: Final = 1024  # raising a limit by less is not worth a frame
+# Content of less, that does not end its stream, is counted as in HTTP/2 (`Limits.small_data_…`).
+_SMALL_BYTES: Final = 64
+# Packets that a client has not acknowledged. What is under way at most, and as many of ours that
+# only acknowledge, are some 4000; who never says what arrived makes us remember all of it.
+SENT_PACKETS_MAX: Final = 8192
 
 _EXPECTED_BY: Final = {
     tls.Epoch.INITIAL: tls.State.SERVER_EXPECT_CLIENT_HELLO,
@@ -35,6 +41,7 @@ _EXPECTED_BY: Final = {
 }
 _IDLE_FRAMES: Final = (
     QuicFrameType.PING,
+    QuicFrameType.RESET_STREAM,
     QuicFrameType.STOP_SENDING,
     QuicFrameType.MAX_STREAMS_BIDI,
     QuicFrameType.MAX_STREAMS_UNI,
@@ -51,6 +58,8 @@ _IDLE_FRAMES: Final = (
 _EPOCHS: dict[frozenset[tls.Epoch], frozenset[tls.Epoch]] = {}
 """aioquic makes these sets for each connection; there are four of them."""
 
+_IS_LAST, _HAS_LENGTH, _HAS_OFFSET = 0x01, 0x02, 0x04  # of a STREAM frame's type
+
 _Handler = Callable[[QuicReceiveContext, int, Buffer], None]
 
 
@@ -62,8 +71,12 @@ def violation(code: int, frame_type: int, reason: str) -> QuicConnectionError:
 class Guarded(Sending):
     """A connection that checks frames before aioquic acts on them."""
 
-    def _begin_guarding(self) -> None:
+    def _begin_guarding(self, limits: Limits) -> None:
         self._idle_frames = TokenBucket(IDLE_FRAMES_BURST, IDLE_FRAMES_PER_SECOND)
+        self._small_frames = TokenBucket(
+            limits.small_data_frames_burst, limits.small_data_frames_per_second
+        )
+        self._acknowledging: QuicReceiveContext | None = None
         # aioquic's own table of handlers, made by its `__init__`: the one place to see all frames
         table: dict[int, tuple[_Handler, frozenset[tls.Epoch]]]
         table = vars(self)["_QuicConnection__frame_handlers"]
@@ -109,11 +122,22 @@ class Guarded(Sending):
     ) -> None:
         start = buf.tell()
         stream_id = buf.pull_uint_var()
+        if frame_type & _HAS_OFFSET:
+            buf.pull_uint_var()
+        size = buf.pull_uint_var() if frame_type & _HAS_LENGTH else buf.capacity - buf.tell()
+        if size < _SMALL_BYTES and not frame_type & _IS_LAST:
+            self._count_small(context, frame_type, size)
         buf.seek(start)
         super()._handle_stream_frame(context, frame_type, buf)
         stream = self._streams.get(stream_id)
         if stream is not None:
             _check_ranges(stream.receiver, frame_type)
+
+    def _count_small(self, context: QuicReceiveContext, frame_type: int, size: int) -> None:
+        if not size:
+            self._charge(context, frame_type)
+        elif not self._small_frames.take(context.time):
+            raise violation(QuicErrorCode.INTERNAL_ERROR, frame_type, "too many small pieces")
 
     # --- ACK (section 13.1) -----------------------------------------------------------------------
 
@@ -125,6 +149,9 @@ class Guarded(Sending):
             raise violation(
                 QuicErrorCode.PROTOCOL_VIOLATION, frame_type, "acknowledges what was not sent"
             )
+        if context is self._acknowledging:  # one says it all
+            self._charge(context, frame_type)
+        self._acknowledging = context
         super()._handle_ack_frame(context, frame_type, buf)
 
     # --- windows ----------------------------------------------------------------------------------

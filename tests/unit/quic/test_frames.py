@@ -1,5 +1,7 @@
 """Tests for edgeproxy/quic/frames.py: what a client with keys of its own may not do."""
 
+import dataclasses
+
 import pytest
 from aioquic import tls
 from aioquic.quic import events
@@ -7,8 +9,10 @@ from aioquic.quic.crypto import CryptoPair
 from aioquic.quic.packet import QuicErrorCode, QuicPacketType
 from aioquic.quic.packet_builder import QuicPacketBuilder
 
+from edgeproxy.quic import connection
 from edgeproxy.quic.frames import CRYPTO_BYTES_MAX, RANGES_MAX
 from edgeproxy.tls.contexts import FrontContext
+from edgeproxy.wire.limits import Limits
 from tests.support.quic import (
     Pair,
     any_identity,
@@ -143,6 +147,9 @@ def test_what_was_not_sent_cannot_be_acknowledged(pair):
         b"\x14\x00",  # DATA_BLOCKED
         b"\x10\x01",  # MAX_DATA that raises nothing
         b"\x11\x00\x01",  # MAX_STREAM_DATA, the same
+        b"\x02\x00\x00\x00\x00",  # ACK after ACK in one packet
+        b"\x0a\x00\x00",  # STREAM without anything
+        b"\x05\x00\x01",  # STOP_SENDING
     ],
 )
 def test_frames_that_do_nothing_are_counted(pair, frame):
@@ -150,6 +157,28 @@ def test_frames_that_do_nothing_are_counted(pair, frame):
     for _ in range(1 + 1200 // count):
         write_frames(pair, frame * count)
     assert ended_with(pair) == QuicErrorCode.INTERNAL_ERROR
+
+
+def test_content_in_small_pieces_is_counted():
+    limits = dataclasses.replace(Limits(), small_data_frames_burst=300)
+    pair = Pair(settings_of(FrontContext([any_identity()]), limits=limits), server_name="a.test")
+    pair.run()
+    for first in range(0, 250, 50):
+        write_frames(pair, b"".join(stream(0, n, b"x") for n in range(first, first + 50)))
+    assert ended_with(pair) is None
+    for first in range(250, 400, 50):
+        write_frames(pair, b"".join(stream(0, n, b"x") for n in range(first, first + 50)))
+    assert ended_with(pair) == QuicErrorCode.INTERNAL_ERROR
+
+
+def test_who_acknowledges_nothing_is_not_remembered_for_ever(pair, monkeypatch):
+    monkeypatch.setattr(connection, "SENT_PACKETS_MAX", 100)
+    for n in range(500):
+        write_frames(pair, stream(0, 100 * n, bytes(100)))
+        pair.server.datagrams(pair.now)  # lost, or not acknowledged
+        pair.now += 0.01
+    assert len(pair.server._spaces[tls.Epoch.ONE_RTT].sent_packets) <= 103
+    assert pair.server.error_code == QuicErrorCode.INTERNAL_ERROR
 
 
 def test_windows_that_open_are_not_counted(pair):
