@@ -17,12 +17,13 @@ from aioquic.buffer import Buffer
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
-from aioquic.quic.packet import QuicPacketType, pull_quic_header
+from aioquic.quic.packet import QuicPacketType
 from aioquic.quic.packet_builder import QuicPacketBuilder
 from cryptography import x509
 
 from edgeproxy.clock import Clock
 from edgeproxy.quic.connection import ServerConnection
+from edgeproxy.quic.headers import first_packet
 from edgeproxy.quic.secrets import QuicSecrets
 from edgeproxy.quic.settings import QuicSettings
 from edgeproxy.quic.tickets import Tickets
@@ -153,7 +154,9 @@ class Pair:
 
     def feed(self, data: bytes, address=None) -> None:
         if self.server is None:
-            header = pull_quic_header(Buffer(data=data), 8)
+            header = first_packet(data)
+            if header is None:
+                return
             self.server = ServerConnection(self.settings, original_id=header.destination_cid)
         self.server.take(data, address or self.client_address, self.now)
         self.server_events += self.server.events()
