@@ -18,7 +18,7 @@ Address = tuple[str, int]
 # every peer that reads slowly, and nothing in there can be reprioritised or called back.
 UNSENT_IN_KERNEL_BYTES = 128 * 1024
 
-_WHY = {
+WHY = {
     errno.EADDRINUSE: "the port is taken by another program",
     errno.EACCES: "ports below 1024 need privileges (CAP_NET_BIND_SERVICE)",
     errno.EADDRNOTAVAIL: "no interface of this machine has that address",
@@ -103,6 +103,6 @@ def _bind(address: Address, *, is_shared: bool = False) -> socket.socket:
     except OSError as error:
         sock.close()
         shown = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
-        why = _WHY.get(error.errno or 0) or os.strerror(error.errno or 0)
+        why = WHY.get(error.errno or 0) or os.strerror(error.errno or 0)
         raise UnavailableError(f"cannot listen on {shown}: {why}") from error
     return sock

@@ -135,6 +135,24 @@ class FrontContext:
         self._rejects_unknown = unknown_name == "reject"
         self._rejects_nameless = (no_name or unknown_name) == "reject"
 
+    @property
+    def parameters(self) -> TlsParameters:
+        """What an operator chose, as it is for connections that begin now."""
+        return self._parameters
+
+    def identity_for(self, name: bytes | None) -> Identity | None:
+        """Return what a connection with that SNI becomes, None where an alert refuses it.
+
+        For handshakes that OpenSSL does not do (`quic/handshake`); the policy is one for both.
+        """
+        context = self._context_for(name)
+        return None if context is None else _identity(context)
+
+    def note(self, handshake: Handshake) -> None:
+        """Tell the observer of a handshake that OpenSSL did not do."""
+        if self._observe is not None:
+            self._observe(handshake)
+
     def new_connection(self) -> SSL.Connection:
         """Return the server's end of a connection over memory BIOs, in accept state."""
         period = int((self._clock.monotonic() - self._began) // SESSION_LIFETIME_SECONDS)
@@ -183,17 +201,21 @@ class FrontContext:
 
     def _choose(self, connection: SSL.Connection, name: bytes | None) -> int:
         """Hand the connection to the context of its SNI, or return an alert."""
-        chosen = self._chosen
-        context, is_withheld = chosen.context_for(name)
-        if context is None and not is_withheld:
-            is_rejected = self._rejects_unknown if name else self._rejects_nameless
-            context = None if is_rejected else chosen.default
+        context = self._context_for(name)
         if context is None:
             refusal = UNRECOGNIZED_NAME if name else MISSING_EXTENSION
             connection.set_app_data(refusal)  # OpenSSL's reason does not tell
             return refusal
         connection.set_context(context)
         return 0
+
+    def _context_for(self, name: bytes | None) -> SSL.Context | None:
+        chosen = self._chosen
+        context, is_withheld = chosen.context_for(name)
+        if context is None and not is_withheld:
+            is_rejected = self._rejects_unknown if name else self._rejects_nameless
+            context = None if is_rejected else chosen.default
+        return context
 
     def _contexts(
         self, identities: Sequence[Identity], earlier: "_Choice | None" = None

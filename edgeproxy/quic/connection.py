@@ -1,0 +1,458 @@
+"""One QUIC connection of a server, without I/O: datagrams and time in, events and datagrams out.
+
+aioquic's connection does packets, loss recovery and congestion control. This subclass puts our own
+`handshake`, `keys`, checks of `frames`, order of `sending` and knowledge of `paths` into their
+places, and gives what is above a small face: `take`, `events`, `datagrams`, `timer`, `on_timer`,
+and what may be done to streams. Nothing of that raises for the peer's sake.
+
+Everything here that begins with an underscore and is not defined here is aioquic's; the version is
+pinned, and `tests/unit/quic/test_contract.py` fails when one of them is gone.
+
+Invariants: what is queued and unacknowledged, and what was received and not consumed, fit windows
+that the peer cannot open; what fails inside ends this connection and no other.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Final
+
+from aioquic import tls
+from aioquic.buffer import Buffer
+from aioquic.quic import events
+from aioquic.quic.connection import (
+    END_STATES,
+    NetworkAddress,
+    QuicConnectionId,
+    QuicConnectionState,
+    QuicReceiveContext,
+)
+from aioquic.quic.packet import (
+    QuicErrorCode,
+    QuicFrameType,
+    QuicTransportParameters,
+    pull_quic_transport_parameters,
+)
+from aioquic.quic.stream import QuicStreamSender
+
+from edgeproxy.quic.frames import SENT_PACKETS_MAX, Guarded, violation
+from edgeproxy.quic.handshake import ServerTls
+from edgeproxy.quic.keys import (
+    FORGERIES_MAX,
+    KEY_UPDATES_MAX,
+    PACKETS_PER_KEY_MAX,
+    OneRttKeys,
+)
+from edgeproxy.quic.paths import Paths
+from edgeproxy.quic.sending import Place, Receipt
+from edgeproxy.quic.settings import (
+    UNIDIRECTIONAL_STREAMS_MAX,
+    QuicSettings,
+)
+
+log = logging.getLogger(__name__)
+# Its warnings are what peers say and do, a line for each; ours are counted instead.
+logging.getLogger("quic").setLevel(logging.CRITICAL)
+
+# Send windows. What is on its way needs as much as the congestion window, and as much again keeps
+# the next packets from waiting for who produces them; more only grows old here. TCP's counterpart
+# is `Limits.unsent_bytes_max` and what the kernel holds.
+STREAM_BYTES_MIN: Final = 64 * 1024
+STREAM_BYTES_MAX: Final = 512 * 1024
+CONNECTION_BYTES_MAX: Final = 2 * 1024 * 1024
+ROOM_BYTES_MIN: Final = 16 * 1024  # less is too little to wake anybody up for
+
+# aioquic lends each level of a handshake 16 KiB, which only certificates need.
+_HELLO_BYTES_MAX: Final = 512
+_TICKET_BYTES_MAX: Final = 1024
+_ACK_DELAY_SECONDS: Final = 0.005  # of the 25 ms that we say at most (RFC 9000 section 13.2.1)
+
+
+class ServerConnection(Paths, Guarded):
+    """See the module.
+
+    `original_id` is what the client called us first, `retry_id` what our Retry called us. `keys`
+    are those of 1-RTT packets; `farewell` the datagrams of CONNECTION_CLOSE, once it was sent.
+    """
+
+    def __init__(
+        self, settings: QuicSettings, *, original_id: bytes, retry_id: bytes | None = None
+    ) -> None:
+        self.stream_window = settings.stream_window
+        self.connection_window = settings.connection_window
+        super().__init__(
+            configuration=settings.configuration,
+            original_destination_connection_id=original_id,
+            retry_source_connection_id=retry_id,
+        )
+        self._settings = settings
+        self._begin_sending()
+        self._begin_guarding(settings.limits)
+        self._ack_delay = _ACK_DELAY_SECONDS
+        self._host_cids = [self._named(0)]
+        self._host_cids[0].was_sent = True
+        self.host_cid = self._local_initial_source_connection_id = self._host_cids[0].cid
+        for limit, value in (
+            (self._local_max_streams_bidi, settings.limits.concurrent_streams_max),
+            (self._local_max_streams_uni, UNIDIRECTIONAL_STREAMS_MAX),
+        ):
+            limit.value = limit.sent = value
+        self.keys = OneRttKeys()
+        self.handshake: ServerTls
+        self.farewell: tuple[bytes, ...] = ()
+        self._is_validated_by_token = retry_id is not None
+        self._begin_paths(settings.datagram_bytes_max)
+        self._phase_began = 0
+        self._senders: dict[int, QuicStreamSender] = {}  # those with something in their queues
+        self._outstanding_bytes = 0
+        self._starved: set[int] = set()
+
+    # --- state ------------------------------------------------------------------------------------
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether a packet of the client's has been understood."""
+        return self._state != QuicConnectionState.FIRSTFLIGHT
+
+    @property
+    def is_established(self) -> bool:
+        """Whether the handshake is complete."""
+        return self._handshake_complete
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was closed, by either side: nothing more is sent but what is in `farewell`."""
+        return self._state in END_STATES
+
+    @property
+    def error_code(self) -> int | None:
+        """Why it was closed, by either side; None while it was not."""
+        return None if self._close_event is None else self._close_event.error_code
+
+    @property
+    def address(self) -> NetworkAddress:
+        """Where the client is now."""
+        return self._network_paths[0].addr
+
+    @property
+    def is_address_validated(self) -> bool:
+        """Whether the client has shown that it receives what is sent there."""
+        return self._network_paths[0].is_validated
+
+    @property
+    def connection_ids(self) -> list[bytes]:
+        """Our connection IDs that the client may use now."""
+        return [each.cid for each in self._host_cids]
+
+    @property
+    def closing_seconds(self) -> float:
+        """How long a closed connection is remembered (RFC 9000 section 10.2)."""
+        return 3 * self._loss.get_probe_timeout()
+
+    # --- datagrams and time -----------------------------------------------------------------------
+
+    def take(self, data: bytes, address: NetworkAddress, now: float) -> None:
+        """Take a datagram that came from there."""
+        path = self._network_paths[0] if self._network_paths else None
+        space = self._spaces.get(tls.Epoch.ONE_RTT)
+        is_second = space is not None and space.ack_at is not None
+        try:
+            self.receive_datagram(data, address, now)
+        except Exception:  # whatever it was, it is this connection's end and no other's
+            log.exception("a datagram could not be dealt with")
+            self._give_up(QuicErrorCode.INTERNAL_ERROR)
+            return
+        if space is not None and is_second and space.ack_at is not None:
+            space.ack_at = now  # every second packet at least (section 13.2.2)
+        self.keys.tidy(now, self._loss.get_probe_timeout())
+        if self.keys.updates > KEY_UPDATES_MAX:
+            self._give_up(QuicErrorCode.KEY_UPDATE_ERROR)
+        if space is not None and len(space.sent_packets) > SENT_PACKETS_MAX:
+            self._give_up(QuicErrorCode.INTERNAL_ERROR)
+        if self.keys.forgeries > FORGERIES_MAX:
+            self._give_up(QuicErrorCode.AEAD_LIMIT_REACHED)
+        if self._network_paths and self._is_validated_by_token:
+            self._network_paths[0].is_validated = True
+            self._is_validated_by_token = False
+        if path is not None and self._network_paths[0] is not path:
+            self._moved(path, self._network_paths[0])
+
+    def events(self) -> Iterator[events.QuicEvent]:
+        """Return what has happened, each once."""
+        while (event := self.next_event()) is not None:
+            if isinstance(event, events.StreamDataReceived):
+                receipt = self._receipts.setdefault(event.stream_id, Receipt())
+                receipt.delivered += len(event.data)
+                if receipt.is_stopped:
+                    self.consumed(event.stream_id, len(event.data))
+            elif isinstance(event, events.StreamReset):
+                stream = self._streams.get(event.stream_id)
+                if stream is not None:
+                    self._credit_rest(stream)
+            elif isinstance(event, events.HandshakeCompleted):
+                self._is_size_probe_due = True
+                self._crypto_buffers = {}  # nothing of ours comes behind the ticket
+            yield event
+
+    def datagrams(self, now: float) -> list[tuple[bytes, NetworkAddress]]:
+        """Return what is to be sent now, and where to."""
+        if not self.is_begun or self.is_over:
+            return []
+        if self._packet_number - self._phase_began >= PACKETS_PER_KEY_MAX:
+            self._phase_began = self._packet_number
+            self.request_key_update()
+        is_last = self._close_pending
+        try:
+            found = self.datagrams_to_send(now)
+            found += self._size_probe(now)
+        except Exception:  # as in `take`
+            log.exception("no packets could be made")
+            self._set_state(QuicConnectionState.TERMINATED)
+            return []
+        if is_last:
+            self.farewell = tuple(data for data, _ in found)
+        return found
+
+    def timer(self) -> float | None:
+        """Return when `on_timer` is to be called."""
+        return self.get_timer()
+
+    def on_timer(self, now: float) -> None:
+        """Do what time asks for."""
+        try:
+            self.handle_timer(now)
+        except Exception:  # as in `take`
+            log.exception("a timer could not be dealt with")
+            self._set_state(QuicConnectionState.TERMINATED)
+            return
+        self._look_for_black_hole()
+
+    def finish(self, code: int, reason: str = "") -> None:
+        """Close with an error code of the application's."""
+        self.close(error_code=code, frame_type=None, reason_phrase=reason)
+
+    def release(self) -> None:
+        """Let go of everything that leads back here, so that no collector has to find it.
+
+        Only when it is over; what is asked of its streams from then on is done by doing nothing.
+        """
+        self._set_state(QuicConnectionState.TERMINATED)
+        vars(self)["_QuicConnection__frame_handlers"].clear()
+        vars(self._loss).pop("_send_probe", None)
+        handshake = vars(self).pop("handshake", None)
+        if handshake is not None:
+            del self.tls
+            vars(handshake).clear()
+        for space in self._spaces.values():
+            space.sent_packets.clear()
+        for kept in (self._spaces, self._cryptos, self._cryptos_initial, self._streams):
+            kept.clear()
+        self._streams_queue.clear()
+
+    # --- streams ----------------------------------------------------------------------------------
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the peer has acknowledged all that was queued: no answer is on its way."""
+        return all(_is_settled(stream.sender) for stream in self._streams.values())
+
+    def open_unidirectional(self) -> int:
+        """Return the next stream of ours that only we write."""
+        stream_id = self.get_next_available_stream_id(is_unidirectional=True)
+        self._get_or_create_stream_for_send(stream_id)
+        return stream_id
+
+    def queue(self, stream_id: int, data: bytes | memoryview, *, end: bool = False) -> None:
+        """Queue data on a stream that takes some."""
+        sender = self._writable_sender(stream_id)
+        if sender is None:
+            return
+        sender._buffer += data
+        if data:
+            sender.buffer_is_empty = False
+            sender._pending.add(sender._buffer_stop, sender._buffer_stop + len(data))
+            sender._buffer_stop += len(data)
+        if end:
+            sender.write(b"", end_stream=True)
+            self._starved.discard(stream_id)
+        self._senders[stream_id] = sender
+        self._outstanding_bytes += len(data)
+        if not end and self._free(sender) < ROOM_BYTES_MIN:
+            self._starved.add(stream_id)
+
+    def room(self, stream_id: int) -> int:
+        """Return how much may be queued on a stream now; `relieved` names it when it was little."""
+        sender = self._writable_sender(stream_id)
+        if sender is None:
+            return 0
+        free = self._free(sender)
+        if free < ROOM_BYTES_MIN:
+            self._starved.add(stream_id)
+        return free
+
+    def relieved(self) -> Iterator[int]:
+        """Name the streams that had too little room and have some, most urgent first."""
+        self._measure()
+        for stream_id in sorted(self._starved, key=self._rank):
+            sender = self._writable_sender(stream_id)
+            if sender is None:
+                self._starved.discard(stream_id)
+            elif self._free(sender) >= ROOM_BYTES_MIN:
+                self._starved.discard(stream_id)
+                yield stream_id
+
+    def abandon(self, stream_id: int, code: int) -> None:
+        """Send RESET_STREAM and drop what is queued."""
+        sender = self._writable_sender(stream_id, even_ended=True)
+        if sender is not None:
+            sender.reset(code)
+            self._drop_queue(stream_id, sender)
+
+    def stop(self, stream_id: int, code: int) -> None:
+        """Send STOP_SENDING; what still comes is credited as it comes."""
+        stream = self._streams.get(stream_id)
+        if stream is None or stream.receiver.is_finished:
+            return
+        stream.receiver.stop(code)
+        receipt = self._receipts.setdefault(stream_id, Receipt())
+        receipt.is_stopped = True
+        self.consumed(stream_id, receipt.delivered)
+
+    def prioritise(self, stream_id: int, urgency: int, *, incremental: bool) -> None:
+        """Set a stream's place in the order; of streams that are gone or not there yet, nothing."""
+        if stream_id in self._streams:
+            place = self._places.setdefault(stream_id, Place())
+            place.urgency, place.is_incremental = urgency, incremental
+
+    def _writable_sender(
+        self, stream_id: int, *, even_ended: bool = False
+    ) -> QuicStreamSender | None:
+        stream = self._streams.get(stream_id)
+        if stream is None or stream.sender.is_finished or self.is_over:
+            return None
+        sender = stream.sender
+        is_done = sender._reset_error_code is not None
+        is_ended = sender._buffer_fin is not None and not even_ended
+        return None if is_done or is_ended else sender
+
+    def _free(self, sender: QuicStreamSender) -> int:
+        window = min(max(2 * self._loss.congestion_window, STREAM_BYTES_MIN), STREAM_BYTES_MAX)
+        own = window - (sender._buffer_stop - sender._buffer_start)
+        of_all = min(4 * window, CONNECTION_BYTES_MAX) - self._outstanding_bytes
+        return max(0, min(own, of_all))
+
+    def _measure(self) -> None:
+        """Count what is outstanding now: acknowledgements go to the streams, not through here."""
+        total = 0
+        for stream_id, sender in list(self._senders.items()):
+            outstanding = sender._buffer_stop - sender._buffer_start
+            if not outstanding:
+                del self._senders[stream_id]
+            total += outstanding
+        self._outstanding_bytes = total
+
+    def _drop_queue(self, stream_id: int, sender: QuicStreamSender) -> None:
+        sender._buffer.clear()
+        self._senders.pop(stream_id, None)
+        self._starved.discard(stream_id)
+        self._measure()
+
+    # --- in aioquic's places ----------------------------------------------------------------------
+
+    def _initialize(self, peer_cid: bytes) -> None:
+        super()._initialize(peer_cid)
+        settings = self._settings
+        server = ServerTls(settings.front, settings.tickets, settings.protocols, settings.clock)
+        server.handshake_extensions = self.tls.handshake_extensions
+        server.alpn_cb = self._alpn_handler
+        server.update_traffic_key_cb = self._update_traffic_key
+        self.tls = self.handshake = server
+        self._cryptos[tls.Epoch.ONE_RTT] = self.keys
+        self._crypto_buffers[tls.Epoch.INITIAL] = Buffer(capacity=_HELLO_BYTES_MAX)
+        self._crypto_buffers[tls.Epoch.ONE_RTT] = Buffer(capacity=_TICKET_BYTES_MAX)
+
+    def _update_traffic_key(
+        self,
+        direction: tls.Direction,
+        epoch: tls.Epoch,
+        cipher_suite: tls.CipherSuite,
+        secret: bytes,
+    ) -> None:
+        if epoch is not tls.Epoch.ZERO_RTT:  # early data is never read
+            super()._update_traffic_key(direction, epoch, cipher_suite, secret)
+
+    def _serialize_transport_parameters(self) -> bytes:
+        """Add what aioquic leaves out: datagrams of ours are read up to this size."""
+        buf = Buffer(capacity=16)
+        buf.push_uint_var(0x03)  # max_udp_payload_size
+        buf.push_uint_var(2)
+        buf.push_uint_var(1500)
+        return super()._serialize_transport_parameters() + buf.data
+
+    def _parse_transport_parameters(self, data: bytes, from_session_ticket: bool = False) -> None:
+        _check_parameters(data)
+        super()._parse_transport_parameters(data, from_session_ticket)
+        parameters = pull_quic_transport_parameters(Buffer(data=data))
+        self._respect(parameters)
+
+    def _respect(self, parameters: QuicTransportParameters) -> None:
+        """Apply what aioquic reads and does not use (RFC 9000 section 18.2)."""
+        if parameters.max_idle_timeout == 0:  # it has none
+            self._remote_max_idle_timeout = None
+        if parameters.ack_delay_exponent is not None:
+            self._remote_ack_delay_exponent = parameters.ack_delay_exponent
+        if parameters.max_udp_payload_size is not None:
+            self._datagram_bytes = min(self._datagram_bytes, parameters.max_udp_payload_size)
+
+    def _replenish_connection_ids(self) -> None:
+        while len(self._host_cids) < min(8, self._remote_active_connection_id_limit):
+            self._host_cids.append(self._named(self._host_cid_seq))
+            self._host_cid_seq += 1
+
+    def _named(self, number: int) -> QuicConnectionId:
+        cid = self._settings.naming.new()
+        return QuicConnectionId(
+            cid=cid,
+            sequence_number=number,
+            stateless_reset_token=self._settings.secrets.reset_token(cid),
+        )
+
+    def _handle_stop_sending_frame(
+        self, context: QuicReceiveContext, frame_type: int, buf: Buffer
+    ) -> None:
+        start = buf.tell()
+        stream_id = buf.pull_uint_var()
+        buf.seek(start)
+        super()._handle_stop_sending_frame(context, frame_type, buf)
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            self._drop_queue(stream_id, stream.sender)
+
+    def _give_up(self, code: int) -> None:
+        if self.is_begun:
+            self.close(error_code=code, frame_type=QuicFrameType.PADDING)
+
+
+def _is_settled(sender: QuicStreamSender) -> bool:
+    if sender.is_finished:
+        return True
+    is_ended = sender._buffer_fin is not None or sender._reset_error_code is not None
+    return not is_ended and sender._buffer_start == sender._buffer_stop
+
+
+def _check_parameters(data: bytes) -> None:
+    """Refuse a parameter that comes twice (section 7.4); aioquic would take the last."""
+    buf = Buffer(data=data)
+    seen: set[int] = set()
+    try:
+        while not buf.eof():
+            number = buf.pull_uint_var()
+            if number in seen:
+                raise violation(
+                    QuicErrorCode.TRANSPORT_PARAMETER_ERROR,
+                    QuicFrameType.CRYPTO,
+                    "a transport parameter comes twice",
+                )
+            seen.add(number)
+            buf.pull_bytes(buf.pull_uint_var())
+    except ValueError:  # aioquic says so as well, and better
+        return

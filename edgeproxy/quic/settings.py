@@ -1,0 +1,70 @@
+"""What all QUIC connections of one worker have in common, made once.
+
+Sizes are octets. The receive windows are what a client may have sent that nobody has consumed; the
+send windows what may be queued here and is not acknowledged. Both are all that a connection can
+make us hold, whatever it does.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.packet import QuicProtocolVersion
+
+from edgeproxy.clock import Clock
+from edgeproxy.quic.connection_ids import CONNECTION_ID_BYTES, Naming
+from edgeproxy.quic.secrets import QuicSecrets
+from edgeproxy.quic.tickets import Tickets
+from edgeproxy.tls.contexts import FrontContext
+from edgeproxy.wire.limits import Limits
+
+# QUIC version 2 differs in constants only and nobody needs it yet: one version, half the surface.
+VERSIONS: Final = (int(QuicProtocolVersion.VERSION_1),)
+# Three is what HTTP/3 needs (RFC 9114 section 6.2); Chromium opens one more of a reserved type.
+UNIDIRECTIONAL_STREAMS_MAX: Final = 8
+# RFC 9000 section 14.1: 1200 pass everywhere. 1350 is what Chromium's stack has always sent, and
+# passes everywhere but in tunnels; a connection tries it, and goes on as that turns out.
+DATAGRAM_BYTES_MIN: Final = 1200
+DATAGRAM_BYTES_MAX: Final = 1350
+
+
+@dataclass(frozen=True)
+class QuicSettings:
+    """See the module; `naming` is this worker's, everything else is the PoP's."""
+
+    front: FrontContext
+    secrets: QuicSecrets
+    tickets: Tickets
+    clock: Clock
+    limits: Limits = field(default_factory=Limits)
+    naming: Naming = field(default_factory=Naming)
+    protocols: tuple[str, ...] = ("h3",)
+    datagram_bytes_max: int = DATAGRAM_BYTES_MAX
+
+    @property
+    def stream_window(self) -> int:
+        """What may come on one stream before somebody consumes it."""
+        return self.limits.request_body_buffer_bytes
+
+    @property
+    def connection_window(self) -> int:
+        """What may come on all streams: those of a few uploads at once."""
+        return 4 * self.stream_window
+
+    @cached_property
+    def configuration(self) -> QuicConfiguration:
+        """What aioquic has to be told; identities are none of it (`handshake`)."""
+        unused = "see quic/handshake"
+        return QuicConfiguration(
+            is_client=False,
+            alpn_protocols=list(self.protocols),
+            certificate=unused,
+            private_key=unused,
+            connection_id_length=CONNECTION_ID_BYTES,
+            idle_timeout=self.limits.idle_seconds,
+            max_data=self.connection_window,
+            max_stream_data=self.stream_window,
+            max_datagram_size=DATAGRAM_BYTES_MIN,
+            supported_versions=list(VERSIONS),
+        )

@@ -1,0 +1,218 @@
+"""Tests for edgeproxy/quic/sending.py."""
+
+import pytest
+from aioquic.quic import events
+
+from edgeproxy.tls.contexts import FrontContext
+from tests.support.quic import (
+    Pair,
+    any_identity,
+    settings_of,
+    uint_var,
+    write_frames,
+)
+
+
+@pytest.fixture
+def settings():
+    return settings_of(FrontContext([any_identity()]))
+
+
+@pytest.fixture
+def pair(settings):
+    return Pair(settings, server_name="a.test").run()
+
+
+def asked(pair, *streams):
+    for stream_id in streams:
+        pair.client.send_stream_data(stream_id, b"?", end_stream=True)
+    pair.run(3)
+
+
+def finished_in_order(pair):
+    return [each.stream_id for each in pair.of(events.StreamDataReceived) if each.end_stream]
+
+
+def arrived_before(pair, stream_id):
+    """Octets of each other stream that arrived before the end of one."""
+    found: dict[int, int] = {}
+    for each in pair.of(events.StreamDataReceived):
+        if each.stream_id == stream_id and each.end_stream:
+            return found
+        found[each.stream_id] = found.get(each.stream_id, 0) + len(each.data)
+    return found
+
+
+def test_streams_go_by_urgency(pair):
+    asked(pair, 0, 4, 8)
+    for stream_id, urgency in ((0, 5), (4, 3), (8, 0)):
+        pair.server.prioritise(stream_id, urgency, incremental=False)
+        pair.server.queue(stream_id, bytes(50_000), end=True)
+    pair.run(100)
+    assert finished_in_order(pair) == [8, 4, 0]
+    assert 0 not in arrived_before(pair, 4)
+
+
+def test_of_one_urgency_one_after_the_other(pair):
+    asked(pair, 0, 4)
+    for stream_id in (4, 0):
+        pair.server.queue(stream_id, bytes(50_000), end=True)
+    pair.run(100)
+    assert finished_in_order(pair) == [0, 4]
+    assert arrived_before(pair, 0).get(4, 0) < 1500
+
+
+def test_incremental_streams_take_turns(pair):
+    asked(pair, 0, 4, 8)
+    for stream_id in (0, 4, 8):
+        pair.server.prioritise(stream_id, 3, incremental=True)
+        pair.server.queue(stream_id, bytes(60_000), end=True)
+    pair.run(100)
+    first, *_ = finished_in_order(pair)
+    others = [octets for each, octets in arrived_before(pair, first).items() if each != first]
+    assert min(others) > 50_000
+    assert sorted(finished_in_order(pair)) == [0, 4, 8]
+
+
+def test_a_priority_that_changes_has_effect_at_once(pair):
+    asked(pair, 0, 4)
+    pair.server.queue(0, bytes(200_000), end=True)
+    pair.server.queue(4, bytes(20_000), end=True)
+    pair.run(2)
+    pair.server.prioritise(4, 1, incremental=False)
+    pair.run(100)
+    assert finished_in_order(pair) == [4, 0]
+    pair.server.prioritise(0, 1, incremental=False)  # of a stream that is gone: nothing
+    assert not pair.server._places
+
+
+def test_our_own_streams_come_first(pair):
+    asked(pair, 0)
+    pair.server.prioritise(0, 0, incremental=False)
+    pair.server.queue(0, bytes(100_000), end=True)
+    control = pair.server.open_unidirectional()
+    assert control == 3
+    pair.server.queue(control, b"settings")
+    pair.run(100)
+    assert pair.received(control) == b"settings"
+    assert arrived_before(pair, 0)[control] == 8
+    assert pair.of(events.StreamDataReceived)[0].stream_id == control
+
+
+def test_more_frames_than_fit_one_packet_all_go(pair):
+    streams = [4 * n for n in range(100)]
+    for stream_id in streams:
+        pair.client.send_stream_data(stream_id, bytes(600))
+    pair.run(20)
+    for stream_id in streams:
+        pair.server.abandon(stream_id, 0x10C)
+        pair.server.stop(stream_id, 0x10C)
+    pair.run(20)
+    assert {each.stream_id for each in pair.of(events.StreamReset)} == set(streams)
+    assert {each.stream_id for each in pair.of(events.StopSendingReceived)} == set(streams)
+
+
+def test_streams_that_are_over_make_place_for_new_ones(pair):
+    for round_ in range(5):
+        streams = [4 * (60 * round_ + n) for n in range(60)]
+        for stream_id in streams:
+            pair.client.send_stream_data(stream_id, b"?", end_stream=True)
+        pair.run(10)
+        for stream_id in streams:
+            pair.server.queue(stream_id, b"!", end=True)
+        pair.run(10)
+    assert len(finished_in_order(pair)) == 300
+    assert not pair.server._streams
+    assert not pair.server._receipts
+    assert not pair.server._senders
+
+
+# --- windows by consumption ----------------------------------------------------------------------
+
+
+def test_the_window_of_a_stream_opens_by_what_was_consumed(pair):
+    window = pair.settings.stream_window
+    pair.client.send_stream_data(0, bytes(3 * window), end_stream=True)
+    pair.run(60)
+
+    def got():
+        return sum(len(each.data) for each in pair.of(events.StreamDataReceived, server=True))
+
+    assert got() == window
+    pair.server.consumed(0, window // 4)
+    pair.run(60)
+    assert got() == window, "not for every bit"
+    pair.server.consumed(0, window // 4)
+    pair.run(60)
+    assert got() == window + window // 2
+    pair.server.consumed(0, 10 * window)  # no more than was handed on
+    assert pair.server._receipts[0].consumed == got()
+    for _ in range(10):
+        pair.run(30)
+        pair.server.consumed(0, window)
+    assert got() == 3 * window
+
+
+def test_all_streams_share_the_window_of_the_connection(pair):
+    for n in range(10):
+        pair.client.send_stream_data(4 * n, bytes(pair.settings.stream_window))
+    pair.run(100)
+    assert pair.server._local_max_data.used == pair.settings.connection_window
+    assert len(pair.server._streams) == 10
+
+
+def test_what_was_reset_is_not_held_against_the_connection(pair):
+    window = pair.settings.connection_window
+    for n in range(30):
+        pair.client.send_stream_data(4 * n, bytes(60_000))
+        pair.run(15)
+        pair.client.reset_stream(4 * n, 0x10C)
+        pair.run(5)
+        pair.server.abandon(4 * n, 0x10C)
+        pair.run(5)
+    assert pair.closed is None
+    assert pair.server._local_max_data.value > 30 * 60_000
+    assert pair.server._local_max_data.value - pair.server._local_max_data.used <= window
+
+
+def test_what_was_stopped_is_credited_as_it_comes(pair):
+    pair.client.send_stream_data(0, bytes(10_000))
+    pair.run(10)
+    pair.server.stop(0, 0x100)
+    pair.run(5)
+    assert [each.error_code for each in pair.of(events.StopSendingReceived)] == [0x100]
+    assert pair.server._consumed_bytes >= 10_000
+
+
+def test_a_lost_window_is_told_again(pair):
+    pair.client.send_stream_data(0, bytes(pair.settings.stream_window))
+    pair.run(30)
+    pair.server.consumed(0, pair.settings.stream_window)
+    pair.now += 0.01
+    lost = pair.server.datagrams(pair.now)
+    assert lost
+    pair.run(40)
+    assert pair.client._streams[0].max_stream_data_remote == 2 * pair.settings.stream_window
+
+
+def test_the_peers_window_is_respected_and_opens(pair):
+    asked(pair, 0)
+    server = pair.server
+    server._streams[0].max_stream_data_remote = 1000
+    server.queue(0, bytes(5000), end=True)
+    pair.run(20)
+    assert len(pair.received(0)) == 1000
+    write_frames(pair, b"\x11\x00" + uint_var(5000))
+    pair.run(20)
+    assert len(pair.received(0)) == 5000
+    assert finished_in_order(pair) == [0]
+
+
+def test_closing_goes_out_whatever_waits(pair):
+    asked(pair, 0)
+    pair.server.queue(0, bytes(100_000), end=True)
+    pair.server.finish(0x100, "done")
+    pair.run(2)
+    assert pair.closed.error_code == 0x100
+    assert pair.closed.reason_phrase == "done"
+    assert pair.server.farewell

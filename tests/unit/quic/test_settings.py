@@ -1,0 +1,20 @@
+"""Tests for edgeproxy/quic/settings.py."""
+
+import dataclasses
+
+from edgeproxy.tls.contexts import FrontContext
+from edgeproxy.wire.limits import Limits
+from tests.support.quic import any_identity, settings_of
+
+
+def test_windows_follow_the_limits():
+    front = FrontContext([any_identity()])
+    limits = dataclasses.replace(Limits(), request_body_buffer_bytes=10_000, idle_seconds=7.0)
+    settings = settings_of(front, limits=limits)
+    configuration = settings.configuration
+    assert configuration.max_stream_data == settings.stream_window == 10_000
+    assert configuration.max_data == settings.connection_window == 40_000
+    assert configuration.idle_timeout == 7.0
+    assert configuration.supported_versions == [1]
+    assert configuration.alpn_protocols == ["h3"]
+    assert configuration.max_datagram_frame_size is None
