@@ -68,8 +68,8 @@ class Budgets:
         if self._earned_control < self._earned_control_max:
             self._earned_control += FRAMES_PER_REQUEST
 
-    def count_empty(self, payload: bytes) -> None:
-        """Count frames without payload in a row (CVE-2019-9518)."""
+    def count_empty(self, payload: bytes | int) -> None:
+        """Count frames without payload, or of size 0, in a row (CVE-2019-9518)."""
         if payload:
             self._empty = 0
             return
