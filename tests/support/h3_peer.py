@@ -165,9 +165,7 @@ class Peer:
         self.sink = Recorder(answers)
         self.limits = limits or Limits()
         self.transport = FakeTransport()
-        self.connection = self.sink.connection = Connection(
-            self.sink, self.transport, self.limits
-        )
+        self.connection = self.sink.connection = Connection(self.sink, self.transport, self.limits)
         self.now = 1000.0
         if greets:
             self.greet()
@@ -178,9 +176,7 @@ class Peer:
     def on(self, stream_id: int, *pieces: bytes, end: bool = False) -> Self:
         """Send pieces on a stream, the end with the last of them."""
         for place, piece in enumerate(pieces, start=1):
-            self.connection.received(
-                stream_id, piece, self.now, end=end and place == len(pieces)
-            )
+            self.connection.received(stream_id, piece, self.now, end=end and place == len(pieces))
             while self.sink.behind:
                 self.connection.go_on(self.sink.behind.pop(), self.now)
         return self
@@ -229,9 +225,7 @@ class Peer:
         return dict(sections[0])[b":status"] if sections else None
 
     def body(self, stream_id: int) -> bytes:
-        return b"".join(
-            payload for kind, payload in self.frames(stream_id) if kind == frames.DATA
-        )
+        return b"".join(payload for kind, payload in self.frames(stream_id) if kind == frames.DATA)
 
     @property
     def goaways(self) -> list[int]:
