@@ -151,9 +151,10 @@ class Recorder:
     def _on_whole(self, stream: Stream) -> None:
         self.whole.append(stream.id)
         connection = self.connection
-        if self.answers is not None and connection is not None:
-            if connection.sender.respond(stream, encode_status(200), self.answers):
-                connection.finished(stream)
+        if self.answers is None or connection is None:
+            return
+        if connection.sender.respond(stream, encode_status(200), self.answers):
+            connection.finished(stream)
 
 
 class Peer:

@@ -92,7 +92,12 @@ class RequestReader(ABC):
         """Take one portion of frames, and the end of the stream if that comes behind them."""
         at, content = 0, 0
         for _ in range(FRAMES_PER_TURN):
-            if stream.left:
+            if not stream.left:
+                after = self._take_frame(stream, data, at)
+                if after < 0:
+                    break
+                at = after
+            if stream.left and not stream.is_gone:
                 n = min(stream.left, len(data) - at)
                 stream.left -= n
                 at += n
@@ -101,10 +106,6 @@ class RequestReader(ABC):
                     self._on_content(stream, data[at - n : at])
             if stream.left or stream.is_gone:
                 break
-            after = self._take_frame(stream, data, at)
-            if after < 0:
-                break
-            at = after
         else:
             stream.is_behind = at < len(data)
         if stream.is_gone:

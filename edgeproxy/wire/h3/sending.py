@@ -201,16 +201,14 @@ class Sender:
         stream.is_local_ended = ends
 
     def _send_queued_head(self, stream: Stream) -> None:
-        """Send what is small, or of what is large as much as there is room for."""
+        """Send of what stands in front of content as much as there is room for."""
         head = stream.head
-        n = len(head)
-        if n > HEAD_BYTES_MAX:
-            n = min(n, self._transport.room(stream.id))
-            if n <= 0:
-                stream.is_blocked = True
-                return
-        self._transport.send(stream.id, head[:n])
-        stream.head = head[n:]
+        n = min(len(head), self._transport.room(stream.id))
+        if n > 0:
+            self._transport.send(stream.id, head[:n])
+            stream.head = head[n:]
+        else:
+            stream.is_blocked = True
 
     def _send_end(self, stream: Stream) -> None:
         """End a stream that is final, behind its trailers if it has any (section 4.1)."""

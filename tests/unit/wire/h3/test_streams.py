@@ -40,4 +40,5 @@ def test_a_stream_that_is_gone_keeps_nothing():
     stream.release()
     assert stream.is_gone
     assert not stream.is_sendable
-    assert not (stream.pending or stream.head or stream.current or stream.chunks or stream.held)
+    assert (stream.pending, stream.head, stream.current) == (b"", b"", b"")
+    assert (stream.chunks, stream.held) == (None, None)
