@@ -205,9 +205,14 @@ class Peer:
     @property
     def fault(self) -> int | None:
         """The code that ended the connection."""
-        closed = self.transport.closed
-        assert (closed is None) == (self.connection.fault is None)
-        return None if closed is None else closed[0]
+        fault, closed = self.connection.fault, self.transport.closed
+        assert fault is None or closed == (fault.code, fault.reason)
+        return None if fault is None else fault.code
+
+    @property
+    def fault_of_close(self) -> int | None:
+        """The code with which the connection was closed, for whatever reason."""
+        return None if self.transport.closed is None else self.transport.closed[0]
 
     def frames(self, stream_id: int) -> list[tuple[int, bytes]]:
         """All whole frames sent on a stream."""
