@@ -117,6 +117,7 @@ class H3Pair:
         )
         theirs.load_verify_locations(str(directory / "test-root.pem"))
         self.now = 0.0
+        self.authority = b"edge.example"
         self.lost: Callable[[int], bool] = lambda _number: False
         self._carried = 0
         self.quic = QuicConnection(configuration=theirs)
@@ -189,7 +190,7 @@ class H3Pair:
         head = [
             (b":method", method),
             (b":scheme", b"https"),
-            (b":authority", b"edge.example"),
+            (b":authority", self.authority),
             (b":path", path),
             *fields,
         ]
