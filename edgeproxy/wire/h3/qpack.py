@@ -35,6 +35,10 @@ _LARGEST_STATIC: Final = max(len(name) + len(value) + FIELD_OVERHEAD for name, v
 _MEMO_MAX: Final = 4096
 _lines: Final[dict[bytes, Field]] = {}
 _NOTHING: Final[Field] = (b"", b"")
+# All lines behind a path, likewise: those of one page's requests are mostly the same.
+_TAIL_BYTES_MAX: Final = 512
+_tails: Final[dict[bytes, tuple[Field, ...]]] = {}
+_PATH: Final = 0x51  # a literal behind the static table's name of `:path`
 _CREDENTIALS: Final = frozenset({b"authorization", b"proxy-authorization", b"cookie"})
 
 
@@ -86,22 +90,16 @@ def decode(section: bytes, *, field_section_bytes_max: int, fields_max: int) -> 
         FieldSectionTooLarge: The section is over a limit.
         ConnectionFault: It is broken.
     """
-    size, fields = len(section), list[Field]()
     try:
-        at = 2 if section[:2] == PREFIX else _prefix(section)
-        while at < size:
-            # No line is shorter than an octet: a run of that many octets cannot go far over the
-            # count. Nor do strings expand to twice their coding: the exact sum is only for
-            # sections that may really be near the limit.
-            at = _run(section, at, min(at + fields_max, size), fields)
-            count = len(fields)
-            if count > fields_max or (
-                count * _LARGEST_STATIC + 2 * size > field_section_bytes_max
-                and _size_of(fields) > field_section_bytes_max
-            ):
-                raise FieldSectionTooLarge(f"{count} fields and more")
+        fields = _lines_of(section, 2 if section[:2] == PREFIX else _prefix(section), fields_max)
     except IndexError:
         raise _broken("truncated, or no such index") from None
+    count = len(fields)
+    # Strings do not expand to twice their coding: the exact sum is only for sections that may
+    # really be near the limit.
+    may_be_large = count * _LARGEST_STATIC + 2 * len(section) > field_section_bytes_max
+    if count > fields_max or (may_be_large and _size_of(fields) > field_section_bytes_max):
+        raise FieldSectionTooLarge(f"{count} fields and more")
     return fields
 
 
@@ -119,40 +117,65 @@ def _prefix(section: bytes) -> int:
     return _integer(section, at, 0x7F)[1]
 
 
-def _run(section: bytes, at: int, stop: int, fields: list[Field]) -> int:
-    """Decode lines that begin before `stop`; return where the next one begins.
+def _lines_of(section: bytes, at: int, most: int) -> list[Field]:
+    """Decode the lines from `at` on; no more than one above `most`, which is one too many.
 
     The hot loop: clients that may not use a table send one indexed line for each pseudo-field but
-    the path, and literals for all the rest.
+    the path, and literals for all the rest. What follows the path is the same for many requests.
     """
+    fields: list[Field] = []
     append, size = fields.append, len(section)
-    while at < stop:
+    tail_at, head_count = 0, 0
+    for _ in range(most + 1):
+        if at >= size:
+            if tail_at and size - tail_at <= _TAIL_BYTES_MAX:
+                _remember(_tails, section[tail_at:], tuple(fields[head_count:]))
+            break
         octet = section[at]
         if 0xC0 <= octet < 0xFF:
             append(STATIC[octet & 0x3F])
             at += 1
             continue
-        # Where its value's length would be, if this is a line as most are: not sensitive, and with
-        # lengths of one octet. For others this is a guess that no memo confirms.
-        if octet & 0xF0 == 0x50:  # a literal behind a static name (section 4.5.4)
-            end = at + 1 if octet != 0x5F else at + 2
-        elif octet & 0xF0 == 0x20:  # one behind a literal name (section 4.5.6)
-            end = at + 1 + (octet & 0x07) if octet & 0x07 != 0x07 else at + 9 + section[at + 1]
-        else:
+        end = _value_at(section, at, octet)
+        if not end:
             field, at = _uncommon(section, at, octet)
             append(field)
+            if octet != 0xFF:
+                tail_at = 0  # it holds what is never to be kept
             continue
         line = section[at : end + 1 + (section[end] & 0x7F)] if end < size else b""
         field = _lines.get(line, _NOTHING)
         if field is _NOTHING:
             field, end = _literal(section, at, octet)
-            if end - at == len(line) and field[0] not in _CREDENTIALS:
+            if field[0] in _CREDENTIALS:
+                tail_at = 0
+            elif end - at == len(line):
                 _remember(_lines, line, field)
             at = end
         else:
             at += len(line)
         append(field)
-    return at
+        if octet == _PATH:
+            tail = _tails.get(section[at:])
+            if tail is not None:
+                fields += tail
+                break
+            tail_at, head_count = at, len(fields)
+    return fields
+
+
+def _value_at(section: bytes, at: int, octet: int) -> int:
+    """Return where the length of a line's value would be, if it is a literal as most are.
+
+    That is one that anybody may keep, and with lengths of one octet: of others this is a guess that
+    no memo confirms. It is 0 for what is no such literal.
+    """
+    if octet & 0xF0 == 0x50:  # behind a static name (section 4.5.4)
+        return at + 1 if octet != 0x5F else at + 2
+    if octet & 0xF0 != 0x20:
+        return 0
+    length = octet & 0x07  # of a literal name (section 4.5.6)
+    return at + 1 + length if length != 0x07 else at + 9 + section[at + 1]
 
 
 def _uncommon(section: bytes, at: int, octet: int) -> tuple[Field, int]:

@@ -27,6 +27,7 @@ BROWSER = [
 @pytest.fixture(autouse=True)
 def forgetful():
     qpack._lines.clear()
+    qpack._tails.clear()
     qpack._encodings.clear()
 
 
@@ -91,6 +92,37 @@ def test_equal_lines_are_one_object_but_credentials_are_kept_nowhere():
     assert not {b"cookie", b"authorization"} & {name for name, _ in qpack._lines.values()}
 
 
+def test_what_follows_the_path_is_remembered_as_one():
+    plain = [field for field in BROWSER if field[0] != b"cookie"]
+    decode(theirs(plain))
+    ((tail, fields),) = qpack._tails.items()
+    assert theirs(plain).endswith(tail)
+    assert list(fields) == plain[4:]
+    other = [*plain[:3], (b":path", b"/other"), *plain[4:]]
+    assert decode(theirs(other)) == other
+    assert len(qpack._tails) == 1
+
+
+def test_a_tail_is_remembered_only_if_nobody_minds():
+    path = (b":path", b"/")
+    decode(theirs([*BROWSER]))
+    decode(theirs([*BROWSER[:3], (b":path", b"/x"), (b"x", b"\xff" * 600)]))
+    decode(qpack.PREFIX + qpack.encode_field(b":path", b"/y") + b"\x33abc\x01d")
+    decode(theirs([path, *BROWSER[4:]]))  # an indexed path
+    assert not qpack._tails
+    decode(qpack.PREFIX + qpack.encode_field(b":path", b"/y") + b"\xff\x1f")
+    assert list(qpack._tails.values()) == [(STATIC[94],)]
+
+
+def test_a_tail_counts_against_the_limits():
+    section = theirs([(b":path", b"/y"), *[(b"name", b"value")] * 20])
+    assert len(decode(section, count=21)) == 21
+    with pytest.raises(FieldSectionTooLarge):
+        decode(section, count=20)
+    with pytest.raises(FieldSectionTooLarge):
+        decode(section, size=500)
+
+
 def test_a_credential_by_its_literal_name_is_kept_nowhere():
     assert decode(b"\0\0\x26cookie\x01x") == [(b"cookie", b"x")]
     assert not qpack._lines
@@ -118,6 +150,7 @@ def test_the_memo_is_bounded():
     for number in range(qpack._MEMO_MAX + 10):
         decode(qpack.PREFIX + qpack.encode_field(b":path", b"/%d" % number))
     assert 0 < len(qpack._lines) <= qpack._MEMO_MAX
+    assert 0 < len(qpack._tails) <= qpack._MEMO_MAX
     assert 0 < len(qpack._encodings) <= qpack._MEMO_MAX
 
 
@@ -180,6 +213,7 @@ def test_strings_in_no_huffman_code():
 @given(st.binary(max_size=300))
 def test_anything_is_fields_or_a_fault(data: bytes):
     qpack._lines.clear()
+    qpack._tails.clear()
     results: list[object] = []
     for _ in range(2):
         try:
