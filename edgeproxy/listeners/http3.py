@@ -366,7 +366,7 @@ class Http3Session:
         """Tell a client that waits for it to send its content (RFC 9110 section 10.1.1)."""
         exchange = cast("Exchange | None", stream.exchange)
         if exchange is not None and exchange.response is None:
-            self._sender.interim(stream, _CONTINUE)
+            self._sender.start(stream, _CONTINUE)
 
     # --- the end --------------------------------------------------------------------------------
 

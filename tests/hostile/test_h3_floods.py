@@ -4,13 +4,21 @@ The rows of `requirements/hostile-input.md`, against the codec with a clock that
 nothing else is said. What QUIC itself bounds (streams, windows, datagrams) is not repeated here.
 """
 
+import asyncio
+import gc
 import sys
 import tracemalloc
 from collections.abc import Callable
 
 import pytest
 
+from edgeproxy.http.messages import Request, Response
+from edgeproxy.listeners.http2_exchange import Exchange, RequestContent
+from edgeproxy.listeners.http3 import Http3Session
 from edgeproxy.wire.h3 import codes, frames, qpack
+from edgeproxy.wire.h3.connection import Connection
+from edgeproxy.wire.h3.prepared import PreparedResponse
+from edgeproxy.wire.h3.streams import Stream
 from edgeproxy.wire.limits import Limits
 from tests.support.barrier import settle
 from tests.support.h3_peer import (
@@ -24,6 +32,8 @@ from tests.support.h3_peer import (
     headers,
     priority_update,
 )
+from tests.support.http1_session import Stream as Body
+from tests.support.http1_session import response
 from tests.support.http3_session import SessionPeer, pending
 
 LOAD = codes.EXCESSIVE_LOAD
@@ -259,3 +269,41 @@ def test_priorities_of_requests_that_never_come():
     in_use, _ = traced(ask)
     assert peer.fault is None
     assert in_use < 100_000
+
+
+async def test_what_clients_leave_behind_is_freed_without_the_collector():
+    kept = (Http3Session, Connection, Stream, Exchange, RequestContent, PreparedResponse)
+
+    def alive() -> int:
+        return sum(isinstance(each, kept) for each in gc.get_objects())
+
+    async def handler(request: Request) -> Response:
+        if request.target == b"/never":
+            await asyncio.Event().wait()
+        if request.body is not None:
+            async for _ in request.body:
+                break
+        return response(Body(bytes(16_384), bytes(16_384)))
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = alive()
+        peer = SessionPeer()
+        peer.application.handler = handler
+        peer.get_target(0, b"/hit").get_target(4, b"/miss").get_target(8, b"/never")
+        peer.transport.rooms[12] = 100
+        peer.get_target(12, b"/miss").post(16).post(20).on(24, headers()[:5])
+        peer.on(16, data_frame(b"abc") * 200).on(20, data_frame(b"abc"), end=True)
+        peer.on(28, headers(REQUEST))
+        await peer.settle()
+        peer.session.was_stopped(8, codes.REQUEST_CANCELLED)
+        await peer.settle()
+        peer.session.lost()
+        await peer.settle()
+        assert peer.tasks == 0
+        peer.application.requests.clear()
+        del peer
+        assert alive() == before
+    finally:
+        gc.enable()
