@@ -124,9 +124,10 @@ class Http3Session:
             if now - self._draining_since >= SHUTDOWN_GRACE_SECONDS:
                 self._is_shut = True
                 h3.shut_down()
-        elif self._progress.quiet_seconds(now) > self._limits.lingering_close_seconds:
-            # CONNECTION_CLOSE drops what is unacknowledged: whoever is slow needs that time
-            self._end(codes.NO_ERROR)
+                self._end_if_idle()
+        else:
+            quiet = self._progress.quiet_seconds(now)
+            self._end_if_idle(is_late_enough=quiet > self._limits.lingering_close_seconds)
         for stream, exchange in self._exchanges():
             if exchange.content is not None:
                 exchange.content.tick(now - self._ticked_at, stream.received_bytes, self._limits)
@@ -338,6 +339,7 @@ class Http3Session:
                 exchange.request, exchange.response, stream.sent_bytes, is_whole=is_whole
             )
             exchange.response = None
+        self._end_if_idle()
 
     def _pump(self) -> None:
         """Send what there is room for, then attend to streams that ended or want more content."""
@@ -376,9 +378,13 @@ class Http3Session:
             log.debug("connection with %s ended: %s", self._streams.info.client, fault)
             self._is_closed = True
 
-    def _end(self, code: int) -> None:
-        self._is_closed = True
-        self._streams.close(code)
+    def _end_if_idle(self, *, is_late_enough: bool = False) -> None:
+        """Close in order once all that was accepted is answered, what is still under way too."""
+        h3 = self._h3
+        is_idle = not h3.streams and (is_late_enough or not h3.has_gaps)
+        if self._is_shut and is_idle and h3.fault is None and not self._is_closed:
+            self._is_closed = True
+            self._streams.close(codes.NO_ERROR)  # behind what the peer has not acknowledged yet
 
 
 def _expects(head: RequestHead) -> bool:
