@@ -171,7 +171,9 @@ class Connection(RequestReader):
             self.fail(fault)
 
     def fail(self, fault: ConnectionFault) -> None:
-        """End the connection; every stream is told."""
+        """End the connection, once; every stream is told."""
+        if self.fault is not None:
+            return
         self.fault = fault
         self._transport.close(fault.code, fault.reason)
         self.drop_all()
@@ -227,7 +229,7 @@ class Connection(RequestReader):
         self._transport.stop(stream_id, code)
         self._discarded.add(stream_id)
         if len(self._discarded) > STREAMS_AHEAD * self._limits.concurrent_streams_max:
-            raise ConnectionFault(codes.EXCESSIVE_LOAD, "refused requests that never end")
+            self.fail(ConnectionFault(codes.EXCESSIVE_LOAD, "refused requests that never end"))
 
     def _open_whole(self, stream_id: int, data: bytes) -> bool:
         """Take a request that came as one frame and is no more than that; False if it is more."""
@@ -409,6 +411,8 @@ class Connection(RequestReader):
 
     def finished(self, stream: Stream) -> None:
         """Close a stream whose response was sent whole; unread content is refused (4.1.1)."""
+        if stream.is_gone:
+            return
         self._forget(stream)
         if not stream.has_fin:
             self._discard(stream.id, codes.NO_ERROR)

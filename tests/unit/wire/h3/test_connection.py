@@ -1,5 +1,6 @@
 import pytest
 
+from edgeproxy.errors import ConnectionFault
 from edgeproxy.wire.h3 import codes, frames
 from edgeproxy.wire.h3.frames import REQUEST_ID_MAX
 from edgeproxy.wire.limits import Limits
@@ -246,6 +247,19 @@ def test_who_waits_for_us_is_not_slow():
     assert peer.sink.behind
     peer.connection.expire(peer.now + 11.0)
     assert not peer.transport.resets
+
+
+def test_uploads_that_were_answered_and_never_end_are_bounded():
+    """What the listener asks for does not raise, whoever is to blame."""
+    peer = Peer(Limits(concurrent_streams_max=2))
+    for number in range(0, 20, 4):
+        peer.upload(number)
+        peer.connection.finished(peer.sink.streams[number])
+    assert peer.fault == codes.EXCESSIVE_LOAD
+    assert peer.sink.resets == []
+    peer.connection.finished(peer.sink.streams[0])
+    peer.connection.fail(ConnectionFault(codes.INTERNAL_ERROR, "too late"))
+    assert peer.fault == codes.EXCESSIVE_LOAD
 
 
 # --- cancellation (row 123) ---------------------------------------------------------------------
