@@ -39,9 +39,9 @@ class Request:
     """One request, the same for every protocol version.
 
     `authority` is the Host or :authority value as received; `target` is path and query as received
-    (origin-form) or `*`; `fields` leaves out pseudo-fields and Host; `protocol` is `HTTP/2`,
-    `HTTP/1.1` or `HTTP/1.0`. `body` is None when the request has no content; it is iterated at
-    most once and raises `DownstreamError` when the client breaks off. `received_at` is
+    (origin-form) or `*`; `fields` leaves out pseudo-fields and Host; `protocol` is `HTTP/3`,
+    `HTTP/2`, `HTTP/1.1` or `HTTP/1.0`. `body` is None when the request has no content; it is
+    iterated at most once and raises `DownstreamError` when the client breaks off. `received_at` is
     `Clock.now()` and `started` is `Clock.monotonic()` when the field section was complete.
     `interim` sends an interim response to the client; the listener sets it while the request is
     handled, and leaves it None for clients that must not get any.
@@ -93,18 +93,19 @@ class Request:
 class FieldSection:
     """Response fields that are sent many times, with their encodings remembered.
 
-    `h1` and `h2` are memos: the listener of that protocol fills them on first use (None until
+    `h1`, `h2` and `h3` are memos: the listener of that protocol fills them on first use (None until
     then), nobody else touches them. An encoded section is position-independent: it neither reads
     nor writes a dynamic table, so sections can be concatenated on any connection. `fields` never
     changes after construction and never holds connection-specific fields.
     """
 
-    __slots__ = ("fields", "h1", "h2")
+    __slots__ = ("fields", "h1", "h2", "h3")
 
     def __init__(self, fields: Iterable[Field]) -> None:
         self.fields: Fields = tuple(fields)
         self.h1: bytes | None = None
         self.h2: bytes | None = None
+        self.h3: bytes | None = None
 
 
 Body = bytes | memoryview | AsyncIterator[bytes]
@@ -121,11 +122,11 @@ class Response:
 
     `outcome` is the cache outcome for logs and counters: hit, hit_stale, hit_revalidated, miss,
     expired, vary_miss, bypass, uncacheable, collapsed, denied, error. `rule` is the id of the rule
-    that decided, or ""; `site` the configured site, or "_other". `h2` is a memo of the HTTP/2
-    listener's, for a response that is sent many times.
+    that decided, or ""; `site` the configured site, or "_other". `h2` and `h3` are memos of
+    those listeners', for a response that is sent many times.
     """
 
-    __slots__ = ("body", "h2", "outcome", "rule", "sections", "site", "status")
+    __slots__ = ("body", "h2", "h3", "outcome", "rule", "sections", "site", "status")
 
     def __init__(
         self,
@@ -141,6 +142,7 @@ class Response:
         self.sections = sections
         self.body = body
         self.h2: object | None = None
+        self.h3: object | None = None
         self.outcome = outcome
         self.site = site
         self.rule = rule

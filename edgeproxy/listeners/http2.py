@@ -25,9 +25,9 @@ from edgeproxy.wire.h2.connection import Connection
 from edgeproxy.wire.h2.frames import FRAME_BYTES_MAX
 from edgeproxy.wire.h2.hpack import encode_fields, encode_status
 from edgeproxy.wire.h2.prepared import PreparedResponse
-from edgeproxy.wire.h2.requests import RequestHead
 from edgeproxy.wire.h2.streams import Stream
 from edgeproxy.wire.limits import Limits
+from edgeproxy.wire.requests import RequestHead
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from edgeproxy.wire.h2 import codes, frames
 from edgeproxy.wire.h2.connection import Connection
 from edgeproxy.wire.h2.hpack import encode_field, encode_status
 from edgeproxy.wire.h2.prepared import PreparedResponse
-from edgeproxy.wire.h2.requests import RequestHead
 from edgeproxy.wire.h2.streams import Stream
 from edgeproxy.wire.limits import Limits
+from edgeproxy.wire.requests import RequestHead
 from tests.support.h2_peer import REQUEST, UPLOAD, Peer, data_frame, parse, ping, priority_update
 
 # For a client that resets and pings at random: budgets have tests of their own.

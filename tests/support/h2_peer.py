@@ -12,9 +12,9 @@ import hyperframe.frame as oracle
 from edgeproxy.wire.h2 import frames
 from edgeproxy.wire.h2.connection import Connection
 from edgeproxy.wire.h2.prepared import PreparedResponse
-from edgeproxy.wire.h2.requests import RequestHead
 from edgeproxy.wire.h2.streams import Stream
 from edgeproxy.wire.limits import Limits
+from edgeproxy.wire.requests import RequestHead
 
 REQUEST = (
     (b":method", b"GET"),

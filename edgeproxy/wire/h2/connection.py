@@ -20,10 +20,11 @@ from edgeproxy.wire.h2.hpack import Decoder, Field, FieldSectionTooLarge
 from edgeproxy.wire.h2.priority import parse_priority
 from edgeproxy.wire.h2.reading import OTHER, FrameReader, Handler
 from edgeproxy.wire.h2.receiving import Receiver
-from edgeproxy.wire.h2.requests import RequestHead, parse_request, parse_trailers
+from edgeproxy.wire.h2.requests import parse_request, parse_trailers
 from edgeproxy.wire.h2.sending import Sender
 from edgeproxy.wire.h2.streams import Stream, lane_of
 from edgeproxy.wire.limits import Limits
+from edgeproxy.wire.requests import RequestHead
 
 _PADDED_OR_PRIORITIZED = PADDED | PRIORITIZED
 

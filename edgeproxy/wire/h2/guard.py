@@ -1,11 +1,8 @@
-"""What one connection may cost us: budgets for frames that are cheap to send (RFC 9113, 10.5).
-
-Every `spend_*` raises `ConnectionFault` with ENHANCE_YOUR_CALM when its budget is used up. The
-caller sets `now`, monotonic seconds, before it handles what it has read.
-"""
+"""What one connection may cost us, and what only HTTP/2 has of it (RFC 9113 section 10.5)."""
 
 from edgeproxy.errors import ConnectionFault
 from edgeproxy.wire.buckets import TokenBucket
+from edgeproxy.wire.budgets import FRAMES_PER_REQUEST, Budgets
 from edgeproxy.wire.h2 import codes
 from edgeproxy.wire.limits import Limits
 
@@ -18,61 +15,20 @@ SENT_BYTES_PER_UPDATE = 1024
 # A window may be opened byte by byte: legal, and held to the minimum rate by the listener. Every
 # piece that such a window lets out is worth an update of the stream's and one of the connection's.
 UPDATES_PER_PIECE = 2
-# Chromium sends up to two priority frames for each request, for all that are open at once if it
-# likes: so many of them do not draw from the bucket.
-FRAMES_PER_REQUEST = 4
 
 
-# What less content than this costs is the frame, not the content. Larger frames pay for some:
-# whoever uploads in pieces of 64 KiB and an octet sends one small frame per piece.
-SMALL_DATA_BYTES = 64
-BYTES_PER_SMALL_DATA = 4096
-_EARNED_DATA_BYTES_MAX = 64 * 1024 * 1024
+class Guard(Budgets):
+    """Counts what a peer makes us do; too much of it is ENHANCE_YOUR_CALM."""
 
-
-class Guard:
-    """Counts what a peer makes us do."""
-
-    __slots__ = (
-        "_control",
-        "_earned_control",
-        "_earned_control_max",
-        "_earned_data_bytes",
-        "_earned_updates",
-        "_empty",
-        "_empty_max",
-        "_resets",
-        "_small_data",
-        "_updates",
-        "_was_reset",
-        "now",
-    )
+    __slots__ = ("_earned_updates", "_updates", "_was_reset")
 
     def __init__(self, limits: Limits) -> None:
-        self.now = 0.0
-        burst, rate = limits.control_frames_burst, limits.control_frames_per_second
-        self._control = TokenBucket(burst, rate)
-        self._updates = TokenBucket(10 * burst, rate)
-        self._resets = TokenBucket(limits.resets_burst, limits.resets_per_second)
-        burst, rate = limits.small_data_frames_burst, limits.small_data_frames_per_second
-        self._small_data = TokenBucket(burst, rate)
-        self._earned_control = self._earned_updates = self._earned_data_bytes = 0
-        self._earned_control_max = FRAMES_PER_REQUEST * limits.concurrent_streams_max
-        self._empty = 0
-        self._empty_max = limits.empty_frames_in_a_row_max
+        super().__init__(limits, codes.ENHANCE_YOUR_CALM)
+        self._updates = TokenBucket(
+            10 * limits.control_frames_burst, limits.control_frames_per_second
+        )
+        self._earned_updates = 0
         self._was_reset: dict[int, None] = {}
-
-    def spend_control(self, reason: str) -> None:
-        """Count a frame about the connection: PING, SETTINGS, priorities, unknown ones."""
-        if self._earned_control:
-            self._earned_control -= 1
-        elif not self._control.take(self.now):
-            raise ConnectionFault(codes.ENHANCE_YOUR_CALM, reason)
-
-    def spend_reset(self, reason: str) -> None:
-        """Count a stream that ended before its response did (CVE-2023-44487, CVE-2025-8671)."""
-        if not self._resets.take(self.now):
-            raise ConnectionFault(codes.ENHANCE_YOUR_CALM, reason)
 
     def spend_update(self, reason: str, sent_bytes: int, sent_pieces: int = 0) -> None:
         """Count a frame that answers content: WINDOW_UPDATE, or RST_STREAM when it came too late.
@@ -91,27 +47,6 @@ class Guard:
         self._earned_updates += FRAMES_PER_REQUEST
         if self._earned_control < self._earned_control_max:
             self._earned_control += FRAMES_PER_REQUEST
-
-    def count_empty(self, payload: bytes) -> None:
-        """Count frames without payload in a row (CVE-2019-9518)."""
-        if payload:
-            self._empty = 0
-            return
-        self._empty += 1
-        if self._empty > self._empty_max:
-            raise ConnectionFault(codes.ENHANCE_YOUR_CALM, "empty frames")
-
-    def count_content(self, size: int) -> None:
-        """Count a frame of content that goes on: small ones cost far more than they bring.
-
-        An upload that is slow, or of some thousand pieces, is within the budget.
-        """
-        if size >= SMALL_DATA_BYTES:
-            self._earned_data_bytes = min(self._earned_data_bytes + size, _EARNED_DATA_BYTES_MAX)
-        elif self._earned_data_bytes >= BYTES_PER_SMALL_DATA:
-            self._earned_data_bytes -= BYTES_PER_SMALL_DATA
-        elif not self._small_data.take(self.now):
-            raise ConnectionFault(codes.ENHANCE_YOUR_CALM, "flood of small DATA frames")
 
     def remember_reset(self, stream_id: int) -> None:
         """Note a stream that was reset, so that what is under way for it is no error."""

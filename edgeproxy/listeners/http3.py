@@ -1,0 +1,420 @@
+"""HTTP/3 on one connection: the codec's events to requests, responses to its streams (RFC 9114).
+
+A hit is answered inside `received`, before the datagrams that brought it are acknowledged.
+Everything else runs in a task of its own, owned by this session and cancelled with its stream. No
+byte of a body is copied here, and a slow reader holds references only: what QUIC takes is bounded
+by what the peer acknowledges.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from functools import partial
+from typing import cast
+
+from edgeproxy.clock import Clock
+from edgeproxy.errors import ConnectionFault, EdgeError
+from edgeproxy.http.application import Application
+from edgeproxy.http.dates import format_date
+from edgeproxy.http.messages import Body, Field, FieldSection, Request, Response
+from edgeproxy.http.trailers import trailers_of
+from edgeproxy.listeners.http2_exchange import Exchange, RequestContent
+from edgeproxy.listeners.http3_progress import Progress
+from edgeproxy.listeners.quic_streams import QuicStreams
+from edgeproxy.listeners.session import INTERIM_MAX
+from edgeproxy.wire.h3 import codes
+from edgeproxy.wire.h3.connection import Connection
+from edgeproxy.wire.h3.prepared import PreparedResponse
+from edgeproxy.wire.h3.qpack import PREFIX, encode_fields, encode_status
+from edgeproxy.wire.h3.streams import Stream
+from edgeproxy.wire.h3.transport import HEAD_BYTES_MAX
+from edgeproxy.wire.limits import Limits
+from edgeproxy.wire.requests import RequestHead
+
+log = logging.getLogger(__name__)
+
+# What a response may hand on without giving way to others, if its source never waits.
+TURN_BYTES = 256 * 1024
+# What a request that memory cannot answer costs beyond its own call, as a rule.
+START_SECONDS = 0.0005
+# Content of a response that streams through is taken from its source up to here per stream.
+STREAM_QUEUE_BYTES = 64 * 1024
+# Between the announcement of a shutdown and the last accepted request: one round trip (5.2).
+SHUTDOWN_GRACE_SECONDS = 1.0
+
+_CONTINUE = encode_status(100)
+
+
+class Http3Session:
+    """One connection's `Http3Side`; see the module's docstring."""
+
+    def __init__(
+        self, streams: QuicStreams, application: Application, *, clock: Clock, limits: Limits
+    ) -> None:
+        self._streams = streams
+        self._application = application
+        self._clock = clock
+        self._limits = limits
+        self._h3 = Connection(self, streams, limits, scheme=streams.info.scheme)
+        self._sender = self._h3.sender
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._now = clock.now()
+        self._monotonic = self._ticked_at = clock.monotonic()
+        self._progress = Progress(self._h3, limits, self._monotonic)
+        self._is_starting_later = False
+        self._unstarted: deque[tuple[Stream, Exchange]] = deque()
+        self._draining_since = 0.0
+        self._is_shut = False
+        self._is_closed = False
+
+    # --- Http3Side ------------------------------------------------------------------------------
+
+    def received(self, stream_id: int, data: bytes, *, end: bool) -> None:
+        """Take a stream's next data; see `Http3Side`."""
+        if not self._is_closed:
+            self._look_at_clock()
+            self._h3.received(stream_id, data, self._monotonic, end=end)
+            self._after_reading()
+
+    def was_reset(self, stream_id: int, code: int) -> None:
+        """Take the peer's RESET_STREAM; see `Http3Side`."""
+        if not self._is_closed:
+            self._look_at_clock()
+            self._h3.was_reset(stream_id, self._monotonic)
+            self._after_reading()
+
+    def was_stopped(self, stream_id: int, code: int) -> None:
+        """Take the peer's STOP_SENDING; see `Http3Side`."""
+        if not self._is_closed:
+            self._look_at_clock()
+            self._h3.was_stopped(stream_id, self._monotonic)
+            self._after_reading()
+
+    def writable(self, stream_id: int) -> None:
+        """Go on with a stream; see `Http3Side`."""
+        if not self._is_closed:
+            self._h3.writable(stream_id)
+            self._pump()
+
+    def lost(self) -> None:
+        """Release everything; see `Http3Side`."""
+        self._is_closed = True
+        self._unstarted.clear()
+        self._h3.release()  # cancels the tasks; one whose stream has ended is only cleaning up
+
+    def drain(self) -> None:
+        """Announce the end; see `Http3Side`."""
+        if not self._draining_since and not self._is_closed:
+            self._draining_since = self._clock.monotonic()
+            self._h3.announce_shutdown()
+
+    def tick(self, now: float) -> None:
+        """Check deadlines; see `Http3Side`."""
+        if self._is_closed:
+            return
+        h3 = self._h3
+        h3.expire(now)
+        if reason := self._progress.overdue(now):
+            h3.fail(ConnectionFault(codes.EXCESSIVE_LOAD, reason))
+        elif not self._draining_since:
+            if self._progress.is_used_up(now):
+                self.drain()
+        elif not self._is_shut:
+            if now - self._draining_since >= SHUTDOWN_GRACE_SECONDS:
+                self._is_shut = True
+                h3.shut_down()
+                self._end_if_idle()
+        else:
+            quiet = self._progress.quiet_seconds(now)
+            self._end_if_idle(is_late_enough=quiet > self._limits.lingering_close_seconds)
+        for stream, exchange in self._exchanges():
+            if exchange.content is not None:
+                exchange.content.tick(now - self._ticked_at, stream.received_bytes, self._limits)
+        self._ticked_at = now
+        self._check_fault()
+
+    def _look_at_clock(self) -> None:
+        self._now = self._clock.now()
+        self._monotonic = self._clock.monotonic()
+
+    def _after_reading(self) -> None:
+        self._pump()
+        self._check_fault()
+
+    def _exchanges(self) -> list[tuple[Stream, Exchange]]:
+        streams = self._h3.streams.values()
+        return [(each, cast("Exchange", each.exchange)) for each in streams if each.exchange]
+
+    # --- wire.h3.connection.Sink ----------------------------------------------------------------
+
+    def _request(self, head: RequestHead) -> Request:
+        method, scheme, authority, target, fields, length, _ = head
+        return Request(
+            method,
+            target,
+            fields,
+            authority,
+            self._streams.info,
+            scheme,
+            "HTTP/3",
+            None,
+            length,
+            self._now,
+            self._monotonic,
+        )
+
+    def on_whole_request(self, stream_id: int, head: RequestHead) -> Exchange | None:
+        """Answer a request without content at once, or return the exchange to go on with."""
+        application = self._application
+        request = self._request(head)
+        response = application.hit(request, self._now)
+        if response is None:
+            return Exchange(request)
+        prepared = response.h3
+        if not isinstance(prepared, PreparedResponse):
+            prepared = response.h3 = _prepared(response)
+        if prepared is None or not self._sender.send_prepared(stream_id, prepared):
+            exchange = Exchange(request)
+            exchange.response = response
+            return exchange
+        application.completed(request, response, prepared.size, is_whole=True)
+        return None
+
+    def on_request(self, stream: Stream, head: RequestHead) -> None:
+        """Begin to answer a request; a hit that could not be sent at once is queued."""
+        exchange = cast("Exchange | None", stream.exchange)
+        if exchange is None:
+            request = self._request(head)
+            exchange = stream.exchange = Exchange(request)
+            exchange.content = request.body = RequestContent(
+                lambda size: self._on_consumed(stream, size),
+                wanted=(lambda: self._on_wanted(stream)) if _expects(head) else None,
+            )
+        elif exchange.response is not None:
+            self._respond(stream, exchange, exchange.response)
+            return
+        self._unstarted.append((stream, exchange))
+        if not self._is_starting_later:
+            self._is_starting_later = True
+            self._streams.later(self._start_next, START_SECONDS)
+
+    def on_too_large(self, stream: Stream) -> None:
+        """Refuse a field section over the limits (RFC 6585 section 5)."""
+        fields = (
+            (b"date", format_date(int(self._now))),
+            (b"cache-control", b"no-store"),
+            (b"content-length", b"0"),
+        )
+        self._sender.respond(stream, encode_status(431) + encode_fields(fields), b"")
+        self._h3.finished(stream)
+
+    def on_content(self, stream: Stream, data: bytes) -> None:
+        """Hand request content on."""
+        content = cast("RequestContent", cast("Exchange", stream.exchange).content)
+        content.feed(data, is_end=stream.is_remote_ended)
+
+    def on_trailers(self, stream: Stream, fields: list[Field]) -> None:
+        """Keep what comes behind request content until that is read."""
+        content = cast("RequestContent", cast("Exchange", stream.exchange).content)
+        content.trailers = tuple(fields)
+
+    def on_behind(self, stream: Stream) -> None:
+        """Read on in this client's turn."""
+        self._streams.later(partial(self._read_on, stream))
+
+    def _read_on(self, stream: Stream) -> None:
+        if not self._is_closed:
+            self._look_at_clock()
+            self._h3.go_on(stream, self._monotonic)
+            self._after_reading()
+
+    def on_reset(self, stream: Stream) -> None:
+        """Stop working for a stream."""
+        exchange = cast("Exchange | None", stream.exchange)
+        if exchange is None:
+            return
+        exchange.stop_content("stream_reset")
+        if exchange.task is not None:
+            exchange.task.cancel()
+            exchange.task = None  # the traceback of its end refers to the exchange
+        self._complete(stream, exchange, is_whole=False)
+
+    # --- answering ------------------------------------------------------------------------------
+
+    def _start_next(self) -> None:
+        """Begin to work for the oldest request that still wants it."""
+        self._is_starting_later = False
+        while self._unstarted:
+            stream, exchange = self._unstarted.popleft()
+            if stream.exchange is exchange:
+                task = exchange.task = self._loop.create_task(self._answer(stream, exchange))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+                break
+        if self._unstarted:
+            self._is_starting_later = True
+            self._streams.later(self._start_next, START_SECONDS)
+
+    async def _answer(self, stream: Stream, exchange: Exchange) -> None:
+        """Produce one response, the slow way."""
+        body: Body = b""
+        try:
+            response = exchange.response = await self._handle(stream, exchange)
+            body = response.body
+            if stream.is_gone:
+                self._complete(stream, exchange, is_whole=False)
+            elif isinstance(body, bytes | memoryview):
+                self._respond(stream, exchange, response)
+                self._pump()
+            else:
+                self._sender.start(stream, _section(response))
+                self._pump()  # the first content may be long in coming
+                await self._stream(stream, exchange, body)
+        except EdgeError as error:
+            log.debug("response to %r broken off: %s", exchange.request.target, error)
+            self._break_off(stream, exchange)
+        except Exception:
+            log.exception("response to %r broken off", exchange.request.target)
+            self._break_off(stream, exchange)
+        finally:
+            await _aclose(body)
+
+    async def _handle(self, stream: Stream, exchange: Exchange) -> Response:
+        request = exchange.request
+        request.interim = partial(self._on_interim, stream, exchange)
+        try:
+            return await self._application.handle(request)
+        finally:
+            request.interim = None  # it refers to the exchange, which refers to the request
+
+    def _on_interim(
+        self, stream: Stream, exchange: Exchange, status: int, section: FieldSection
+    ) -> None:
+        """Send an interim response (RFC 9114 section 4.1), unless the client is behind."""
+        is_due = exchange.response is None and not stream.is_gone
+        exchange.interims += 1
+        if is_due and exchange.interims <= INTERIM_MAX:
+            self._sender.interim(stream, encode_status(status) + _encode(section))
+
+    async def _stream(self, stream: Stream, exchange: Exchange, body: Body) -> None:
+        """Send content as it comes, no faster than the peer takes it."""
+        turn_ends = TURN_BYTES
+        async for chunk in cast("asyncio.StreamReader", body):
+            if stream.is_gone:
+                return
+            self._sender.feed(stream, chunk)
+            self._pump()
+            if stream.queued_bytes >= STREAM_QUEUE_BYTES:
+                exchange.relief = self._loop.create_future()
+                await exchange.relief
+            elif stream.sent_bytes >= turn_ends:  # neither source nor peer ever made us wait
+                turn_ends = stream.sent_bytes + TURN_BYTES
+                await asyncio.sleep(0)
+        if not stream.is_gone:
+            trailers = trailers_of(body)
+            self._sender.finish(stream, PREFIX + encode_fields(trailers) if trailers else b"")
+            self._pump()
+
+    def _break_off(self, stream: Stream, exchange: Exchange) -> None:
+        """End a stream whose response cannot be completed; never cleanly."""
+        self._h3.abandon(stream, codes.INTERNAL_ERROR)
+        self._complete(stream, exchange, is_whole=False)
+
+    def _respond(self, stream: Stream, exchange: Exchange, response: Response) -> None:
+        """Send a whole response, or queue what there is no room for yet."""
+        exchange.response = response
+        body = cast("bytes | memoryview", response.body)
+        if self._sender.respond(stream, _section(response), body):
+            self._h3.finished(stream)
+            self._complete(stream, exchange, is_whole=True)
+
+    def _complete(self, stream: Stream, exchange: Exchange, *, is_whole: bool) -> None:
+        """Report the end of an exchange, once."""
+        stream.exchange = None
+        exchange.relieve()
+        exchange.stop_content("response_complete")
+        if exchange.response is not None:
+            self._application.completed(
+                exchange.request, exchange.response, stream.sent_bytes, is_whole=is_whole
+            )
+            exchange.response = None
+        self._end_if_idle()
+
+    def _pump(self) -> None:
+        """Send what there is room for, then attend to streams that ended or want more content."""
+        sender = self._sender
+        if not sender.has_queued:
+            return
+        sender.pump()
+        for stream in sender.relieved:
+            exchange = cast("Exchange | None", stream.exchange)
+            if exchange is not None:
+                exchange.relieve()
+        sender.relieved.clear()
+        ended, sender.ended = sender.ended, []
+        for stream in ended:
+            self._h3.finished(stream)
+            exchange = cast("Exchange | None", stream.exchange)
+            if exchange is not None:
+                self._complete(stream, exchange, is_whole=True)
+
+    def _on_consumed(self, stream: Stream, size: int) -> None:
+        """Give credit back for request content that was used."""
+        if not self._is_closed:
+            self._h3.credit(stream, size)
+
+    def _on_wanted(self, stream: Stream) -> None:
+        """Tell a client that waits for it to send its content (RFC 9110 section 10.1.1)."""
+        exchange = cast("Exchange | None", stream.exchange)
+        if exchange is not None and exchange.response is None:
+            self._sender.start(stream, _CONTINUE)
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def _check_fault(self) -> None:
+        fault = self._h3.fault
+        if fault is not None and not self._is_closed:
+            log.debug("connection with %s ended: %s", self._streams.info.client, fault)
+            self._is_closed = True
+
+    def _end_if_idle(self, *, is_late_enough: bool = False) -> None:
+        """Close in order once all that was accepted is answered, what is still under way too."""
+        h3 = self._h3
+        is_idle = not h3.streams and (is_late_enough or not h3.has_gaps)
+        if self._is_shut and is_idle and h3.fault is None and not self._is_closed:
+            self._is_closed = True
+            self._streams.close(codes.NO_ERROR)  # behind what the peer has not acknowledged yet
+
+
+def _expects(head: RequestHead) -> bool:
+    # Whatever else than 100-continue is expected, the application refuses without reading.
+    return any(name == b"expect" for name, _ in head.fields)
+
+
+def _encode(section: FieldSection) -> bytes:
+    """Return a section's encoding, made once."""
+    if section.h3 is None:
+        section.h3 = encode_fields(section.fields)
+    return section.h3
+
+
+def _section(response: Response) -> bytes:
+    return encode_status(response.status) + b"".join(map(_encode, response.sections))
+
+
+def _prepared(response: Response) -> PreparedResponse | None:
+    """Return a response made into frames, None if its fields are too large for that."""
+    section = _section(response)
+    if len(section) > HEAD_BYTES_MAX - 16:  # the heads of two frames
+        return None
+    return PreparedResponse(section, cast("bytes | memoryview", response.body))
+
+
+async def _aclose(body: Body) -> None:
+    close = getattr(body, "aclose", None)
+    if close is not None:
+        try:
+            await close()
+        except Exception:
+            log.exception("the end of a response's content failed")
