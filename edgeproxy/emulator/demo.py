@@ -90,7 +90,7 @@ def _where(pop: PointOfPresence, origin: DemoOrigin, ca: Path) -> str:
         f"The metrics http://localhost:{port}/metrics\n" for _, port in pop.metrics_addresses
     )
     return f"""\
-The edge    https://localhost:{https}/     HTTP/2 and HTTP/1.1 over TLS 1.3
+The edge    https://localhost:{https}/     HTTP/3, HTTP/2 and HTTP/1.1 over TLS 1.3
             http://localhost:{http}/      redirects to it
 The origin  https://localhost:{origin.port}/     what the edge pulls from, as {ORIGIN_NAME}
 {metrics}

@@ -24,6 +24,8 @@ state_dir = "state"
 
 [listen]
 https = "127.0.0.1:{https_port}"
+http3 = true
+alt_svc_max_age = "60s"            # a browser forgets soon that this was here
 http_redirect = "127.0.0.1:{http_port}"
 {metrics}
 [limits]

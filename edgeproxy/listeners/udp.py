@@ -131,12 +131,16 @@ class UdpListener:
 
     async def start(self, sockets: list[socket.socket]) -> None:
         """Read from bound, non-blocking sockets, which stay the caller's to close."""
+        self.hear(sockets)
+        loop = asyncio.get_running_loop()
+        self._ticker = loop.call_later(TICK_SECONDS / SLICES, self._tick)
+
+    def hear(self, sockets: list[socket.socket]) -> None:
+        """Read from these, too."""
         for sock in sockets:
             own = DatagramSocket(sock)
             own.listen(partial(self._readable, own))
             self._sockets.append(own)
-        loop = asyncio.get_running_loop()
-        self._ticker = loop.call_later(TICK_SECONDS / SLICES, self._tick)
 
     def adopt(self, limits: Limits) -> None:
         """Begin new connections under these limits; nobody who is connected is sent away."""

@@ -91,8 +91,15 @@ class Endpoints:
             for each in group.sockets[index :: self._workers]
         ]
 
-    def not_of_worker(self, index: int) -> Iterator[socket.socket]:
-        """Yield what a worker inherits and must not hold."""
+    def names(self, kind: Kind) -> list[Address]:
+        """Return where the addresses of a kind are bound, ports included."""
+        return [name_of(group.sockets[0]) for group in self.groups if group.kind == kind]
+
+    def not_for(self, index: int | None) -> Iterator[socket.socket]:
+        """Yield what a worker inherits and must not hold; None: what the steward must not."""
+        if index is None:
+            yield from self.for_clients()
+            return
         yield from self.metrics
         for other in range(self._workers):
             if other != index:

@@ -52,6 +52,11 @@ class Names:
             return None
         return cls(taken.control, taken.listener, line_path(folder, name))
 
+    @classmethod
+    def of(cls, folder: Path, name: str, taken: Taken | None) -> Self | None:
+        """Return those that were handed over, or, where nobody was taken over, new ones."""
+        return cls.claim(folder, name) if taken is None else cls.taken(folder, name, taken)
+
     def descriptors(self) -> list[int]:
         """Return what a successor gets."""
         return [self.control.sock.fileno(), self.control.lock.fileno(), self.listener.fileno()]

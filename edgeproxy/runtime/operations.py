@@ -17,6 +17,7 @@ from edgeproxy.control.metrics import Scrape, metrics_server
 from edgeproxy.control.reloading import Reload
 from edgeproxy.control.socket_file import ControlSocket, claim
 from edgeproxy.listeners.tcp import TcpListener
+from edgeproxy.listeners.udp import UdpListener
 from edgeproxy.observe.facts import CertificateFacts, Facts, TierFacts
 from edgeproxy.store.disk.store import DiskStore
 from edgeproxy.store.memory import MemoryStore
@@ -80,7 +81,7 @@ def claim_control(folder: Path, name: str) -> ControlSocket | None:
 
 
 def facts(
-    listeners: Mapping[str, TcpListener],
+    listeners: Mapping[str, TcpListener | UdpListener],
     store: MemoryStore,
     disk: DiskStore | None,
     certificates: Iterable[CertificateFacts],

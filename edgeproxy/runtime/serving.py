@@ -16,7 +16,7 @@ from edgeproxy.config.schema import Config
 from edgeproxy.runtime.correspondent import Correspondent
 from edgeproxy.runtime.link import Link, Message
 from edgeproxy.runtime.orders import Orders
-from edgeproxy.runtime.worker import Given, PointOfPresence
+from edgeproxy.runtime.worker import Given, PointOfPresence, QuicShare
 from edgeproxy.siblings.lines import Lines
 from edgeproxy.tls.contexts import FrontContext
 from edgeproxy.tls.identity import Identity
@@ -33,7 +33,8 @@ class Post:
     """What a worker is given; `config` is its share of what the PoP is allowed.
 
     `generation` is the number of that configuration; `alive_seconds` is how often main wants
-    to hear that the loop turns. `lines` lead to the other workers.
+    to hear that the loop turns. `lines` lead to the other workers,
+    `quic` is what it has in common with them for HTTP/3.
     """
 
     config: Config
@@ -44,6 +45,7 @@ class Post:
     generation: int
     alive_seconds: float
     lines: Lines | None = None
+    quic: QuicShare | None = None
 
 
 async def work(post: Post, link: Link) -> int:
@@ -51,16 +53,19 @@ async def work(post: Post, link: Link) -> int:
     correspondent = Correspondent(post.front, post.generation)
 
     def hear(message: Message, descriptor: int | None) -> None:
-        if message["do"] != "channel" or descriptor is None:
+        if descriptor is None or message["do"] not in ("channel", "udp"):
             raise ValueError(f"a worker is told {message['do']!r}")
-        correspondent.connect(descriptor)
+        if message["do"] == "channel":
+            correspondent.connect(descriptor)
+        else:
+            pop.hear_quic(socket.socket(fileno=descriptor))
 
-    orders = Orders(link, hear)
     pop = PointOfPresence(
         post.config,
         access_log_sink=post.access_log_sink,
-        given=Given(post.front, post.https, post.http, post.lines),
+        given=Given(post.front, post.https, post.http, post.lines, post.quic),
     )
+    orders = Orders(link, hear)
     correspondent.represent(pop)
     orders.report_alive(post.alive_seconds)
     try:

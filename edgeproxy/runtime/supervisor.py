@@ -37,6 +37,7 @@ from edgeproxy.runtime.crew import Crew
 from edgeproxy.runtime.due import ReloadDue
 from edgeproxy.runtime.endpoints import Endpoints
 from edgeproxy.runtime.giving import Giving, gifts_of, manager_of
+from edgeproxy.runtime.http3_sockets import Http3Sockets
 from edgeproxy.runtime.inheritance import Inheritance
 from edgeproxy.runtime.link import Link, Message, Received
 from edgeproxy.runtime.names import Names
@@ -48,7 +49,7 @@ from edgeproxy.runtime.steward import Stewardship, keep
 from edgeproxy.runtime.taking import Succession, Taken
 from edgeproxy.runtime.wakeup import Wakeup
 from edgeproxy.runtime.watching import SILENCE_SECONDS, Watching
-from edgeproxy.siblings.lines import close_lines, make_lines
+from edgeproxy.siblings.lines import close_lines, make_lines, not_for
 
 log = logging.getLogger(__name__)
 
@@ -136,16 +137,18 @@ class Supervisor:
         self._endpoints = Endpoints.bind(config, len(self._workers), groups)
         held.callback(self._endpoints.close)
         folder = slices.state_directory(config, os.environ)
-        if taken is None:
-            self._names = Names.claim(folder, config.pop.name)
-        else:
-            self._names = Names.taken(folder, config.pop.name, taken)
+        self._names = Names.of(folder, config.pop.name, taken)
         held.callback(self._let_go)
         self._inherited = Inheritance(config, len(self._workers), self._clock)
         self._stdout = SharedStdout()
         held.callback(self._stdout.close)
         self._lines = make_lines(len(self._workers))
         held.callback(close_lines, self._lines)
+        https = self._endpoints.names("https") if config.listen.http3 else []
+        self._http3 = Http3Sockets(https, len(self._workers), self._clock.monotonic)
+        held.callback(self._http3.close)
+        if taken is None:
+            self._http3.open()
 
     # --- one turn -------------------------------------------------------------------------------
 
@@ -168,7 +171,7 @@ class Supervisor:
 
     def _patience(self) -> float:
         """Return how long there is nothing to do by ourselves, in seconds."""
-        deadlines = [self._deadline, self._succession.deadline]
+        deadlines = [self._deadline, self._succession.deadline, self._http3.due]
         if self._giving is not None:
             deadlines.append(self._giving.deadline)
         moments = [self._watching.due, *(each for each in deadlines if each is not None)]
@@ -286,6 +289,9 @@ class Supervisor:
             if not worker.pid and worker.due <= now:
                 self._begin(worker, partial(self._be_worker, index))
                 self._crew.connect(worker)
+                self._http3.give(index, worker)
+        if not self._succession.predecessor:
+            self._http3.open_late(self._workers)
 
     def _begin(self, child: Child, body: Callable[[Link], int]) -> None:
         inherited: list[Closable] = [self._wakeup, self._selector, *self._not_for(child)]
@@ -299,14 +305,10 @@ class Supervisor:
             yield from self._giving.held()
         if self._names is not None:
             yield from self._names.held(has_control=child is self._steward)
-        if child is self._steward:
-            yield from self._endpoints.for_clients()
-            yield from (sender for lines in self._lines[:1] for sender in lines.senders)
-        else:
-            yield from self._endpoints.not_of_worker(self._workers.index(child))
-        for other, lines in zip(self._workers, self._lines, strict=False):
-            if other is not child:
-                yield lines.receiver
+        yield from self._http3.all()
+        index = None if child is self._steward else self._workers.index(child)
+        yield from self._endpoints.not_for(index)
+        yield from not_for(self._lines, index)
 
     def _be_worker(self, index: int, link: Link) -> int:
         post = Post(
@@ -318,6 +320,7 @@ class Supervisor:
             self._inherited.current.number,
             self._watching.alive_seconds,
             self._lines[index] if self._lines else None,
+            self._http3.share(index),
         )
         return uvloop.run(work(post, link))
 

@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from weakref import WeakSet
 
@@ -28,13 +28,20 @@ from edgeproxy.http.application import Application
 from edgeproxy.listeners.connection import SessionFactory
 from edgeproxy.listeners.http1 import Http1Session
 from edgeproxy.listeners.http2 import Http2Session
+from edgeproxy.listeners.http3 import Http3Session
+from edgeproxy.listeners.quic_streams import Http3Side, QuicStreams
 from edgeproxy.listeners.session import Channel, Session
 from edgeproxy.listeners.tcp import TcpListener
 from edgeproxy.listeners.turns import Turns
+from edgeproxy.listeners.udp import UdpListener
 from edgeproxy.observe.access_log import AccessLog
 from edgeproxy.observe.counters import Counters
 from edgeproxy.observe.exposition import Exposition, Snapshot
 from edgeproxy.observe.facts import Facts
+from edgeproxy.quic.connection_ids import Naming
+from edgeproxy.quic.secrets import QuicSecrets
+from edgeproxy.quic.settings import QuicSettings
+from edgeproxy.quic.tickets import Tickets
 from edgeproxy.runtime import stdout
 from edgeproxy.runtime.certificates import Certificates, certificates, front_context
 from edgeproxy.runtime.notify import Notifier
@@ -42,6 +49,7 @@ from edgeproxy.runtime.operations import Operations, claim_control, facts
 from edgeproxy.runtime.prepared import Locate, Prepared, Served, build, prepare, without_line
 from edgeproxy.runtime.reloading import Read, Reloading, adopt_connections, adopt_log
 from edgeproxy.runtime.sockets import Address, bind_all, close_all, name_of
+from edgeproxy.runtime.udp_sockets import bind_udp
 from edgeproxy.siblings.family import Siblings
 from edgeproxy.siblings.lines import Lines
 from edgeproxy.store.disk.store import DiskStore
@@ -53,17 +61,28 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class QuicShare:
+    """What the workers of a PoP have in common for HTTP/3, and which of them this is."""
+
+    secrets: QuicSecrets = field(default_factory=QuicSecrets)
+    worker: int = 0
+    workers: int = 1
+
+
+@dataclass(frozen=True)
 class Given:
     """What a point of presence finds in place when it is one of several workers.
 
     Bound sockets stay the giver's; identities behind `front` come from elsewhere, and so do those
-    who answer operators. `lines` lead to the other workers, None where there are none.
+    who answer operators. `lines` lead to the other workers, None where there are none. Sockets for
+    `quic` come later, by `hear_quic`.
     """
 
     front: FrontContext
     https: Sequence[socket.socket]
     http: Sequence[socket.socket]
     lines: Lines | None = None
+    quic: QuicShare | None = None
 
 
 class PointOfPresence:
@@ -121,9 +140,12 @@ class PointOfPresence:
         self._turns = Turns(self._clock.monotonic)
         self._sockets: list[socket.socket] = []
         self._listeners: list[TcpListener] = []
+        self._udp: UdpListener | None = None
+        self._udp_sockets: list[socket.socket] = []
         self._phase: Literal["starting", "serving", "draining"] = "starting"
         self._started = self._clock.monotonic()
         self._stack = AsyncExitStack()
+        self._stack.callback(close_all, self._udp_sockets)  # last: listeners do not own them
         self.edge: Edge
         self.https_addresses: list[Address] = []
         self.http_addresses: list[Address] = []
@@ -132,7 +154,8 @@ class PointOfPresence:
     @property
     def connections(self) -> int:
         """How many clients are connected."""
-        return sum(listener.connections for listener in self._listeners)
+        over_udp = 0 if self._udp is None else self._udp.connections
+        return over_udp + sum(listener.connections for listener in self._listeners)
 
     async def start(self) -> None:
         """Accept on every address, bound before or now; all or nothing.
@@ -167,6 +190,7 @@ class PointOfPresence:
         if http:
             redirect = RedirectToHttps(self._has_site, self.https_addresses[0][1])
             await self._listen(http, self._sessions(redirect), None)
+        await self._listen_quic()
         self._phase = "serving"
 
     def _bound(self) -> tuple[list[socket.socket], list[socket.socket]]:
@@ -240,6 +264,8 @@ class PointOfPresence:
         self.store.resize(config.cache.memory.size, config.cache.memory.max_object)
         for listener in self._listeners:
             listener.adopt(self._limits)
+        if self._udp is not None:
+            self._udp.adopt(self._limits)
         self._adopt_origins(before)
         adopt_log(before.config, config)
         adopt_connections(before.config, config)
@@ -286,6 +312,8 @@ class PointOfPresence:
         timeout = self._config.limits.drain_timeout
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(each.drain(timeout)) for each in self._listeners]
+            if self._udp is not None:
+                tasks.append(group.create_task(self._udp.drain(timeout)))
         return all(task.result() for task in tasks)
 
     async def aclose(self) -> None:
@@ -325,12 +353,20 @@ class PointOfPresence:
     def facts(self) -> Facts:
         """Return what is true now, for metrics."""
         return facts(
-            dict(zip(("https", "http"), self._listeners, strict=False)),
+            self._by_name(),
             self.store,
             self.disk,
             () if self._certificates is None else self._certificates.facts(),
             is_draining=self._phase == "draining",
         )
+
+    def _by_name(self) -> dict[str, TcpListener | UdpListener]:
+        named: dict[str, TcpListener | UdpListener] = dict(
+            zip(("https", "http"), self._listeners, strict=False)
+        )
+        if self._udp is not None:
+            named["http3"] = self._udp
+        return named
 
     async def _scrape(self) -> Snapshot:
         return Exposition(self.counters, self.facts).snapshot()
@@ -360,6 +396,36 @@ class PointOfPresence:
         self._listeners.append(listener)
         self._stack.push_async_callback(listener.aclose)
         await listener.start(sockets)
+
+    # --- HTTP/3 ---------------------------------------------------------------------------------
+
+    def hear_quic(self, sock: socket.socket) -> None:
+        """Read a bound UDP socket, this object's from now on: at once, or when there is an edge."""
+        self._udp_sockets.append(sock)
+        if self._udp is not None:
+            self._udp.hear([sock])
+
+    async def _listen_quic(self) -> None:
+        if not self._config.listen.http3:
+            return
+        if self._given is None:
+            for [sock] in [*zip(*bind_udp(self.https_addresses, 1), strict=True)]:
+                self.hear_quic(sock)
+        share = (None if self._given is None else self._given.quic) or QuicShare()
+        settings = QuicSettings(
+            self._front,
+            share.secrets,
+            Tickets(share.secrets, int(self._config.tls.ticket_lifetime)),
+            self._clock,
+            self._limits,
+            Naming(share.worker, share.workers),
+        )
+        self._udp = UdpListener(settings, self._begin_http3, turns=self._turns)
+        self._stack.push_async_callback(self._udp.aclose)
+        await self._udp.start(self._udp_sockets)
+
+    def _begin_http3(self, streams: QuicStreams) -> Http3Side:
+        return Http3Session(streams, self.edge, clock=self._clock, limits=self._limits)
 
 
 def _stores(config: Config, clock: Clock) -> tuple[DiskStore | None, MemoryStore]:

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,6 +53,15 @@ def close_lines(lines: Sequence[Lines]) -> None:
     for each in lines:
         each.receiver.close()
         each.senders[each.index].close()
+
+
+def not_for(lines: Sequence[Lines], index: int | None) -> Iterator[socket.socket]:
+    """Yield the ends that the process of one worker must not hold; None: one that is no worker."""
+    for each in lines:
+        if each.index != index:
+            yield each.receiver
+        if index is None:
+            yield each.senders[each.index]
 
 
 class Outbox:

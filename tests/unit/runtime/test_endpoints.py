@@ -39,7 +39,7 @@ def test_every_process_has_its_own_and_nobody_holds_the_others(config):
     assert [len(each) for each in (*https, *http, endpoints.metrics)] == [1] * 5
     assert names(https[0]) == names(https[1])
     not_for_first = [*endpoints.metrics, *https[1], *http[1]]
-    assert list(endpoints.not_of_worker(0)) == not_for_first
+    assert list(endpoints.not_for(0)) == not_for_first
     assert set(endpoints.for_clients()) == {*https[0], *https[1], *http[0], *http[1]}
     said = list(endpoints.described())
     assert said[0].startswith("listening on https://127.0.0.1:")
