@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 
 NUMBERS = range(1, 157)
-"""Those that must be there (119 to 143 are HTTP/3's); rows beyond are checked like the others."""
+"""Those that must be there; rows beyond are checked like the others."""
 
 VECTORS = range(1, 24)
 """The hostile vectors that docs/verification.md has to list."""
