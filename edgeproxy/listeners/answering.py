@@ -17,7 +17,7 @@ from edgeproxy.errors import EdgeError
 from edgeproxy.http.application import Application
 from edgeproxy.http.messages import Body, Field, Fields, FieldSection, Request, Response
 from edgeproxy.http.trailers import trailers_of
-from edgeproxy.listeners.http2_exchange import Exchange, RequestContent
+from edgeproxy.listeners.stream_exchange import Exchange, RequestContent
 from edgeproxy.wire.requests import RequestHead
 
 log = logging.getLogger(__name__)

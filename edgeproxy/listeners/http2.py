@@ -14,9 +14,9 @@ from edgeproxy.http.application import Application
 from edgeproxy.http.dates import format_date
 from edgeproxy.http.messages import Fields, FieldSection, Request, Response
 from edgeproxy.listeners.answering import TURN_BYTES, Answering
-from edgeproxy.listeners.http2_exchange import Exchange
 from edgeproxy.listeners.progress import Progress
 from edgeproxy.listeners.session import INTERIM_MAX, Channel
+from edgeproxy.listeners.stream_exchange import Exchange
 from edgeproxy.wire.h2 import codes
 from edgeproxy.wire.h2.connection import Connection
 from edgeproxy.wire.h2.frames import FRAME_BYTES_MAX

@@ -16,10 +16,10 @@ from edgeproxy.http.application import Application
 from edgeproxy.http.dates import format_date
 from edgeproxy.http.messages import Fields, FieldSection, Request, Response
 from edgeproxy.listeners.answering import Answering
-from edgeproxy.listeners.http2_exchange import Exchange
 from edgeproxy.listeners.http3_progress import Progress
 from edgeproxy.listeners.quic_streams import QuicStreams
 from edgeproxy.listeners.session import INTERIM_MAX
+from edgeproxy.listeners.stream_exchange import Exchange
 from edgeproxy.wire.h3 import codes
 from edgeproxy.wire.h3.connection import Connection
 from edgeproxy.wire.h3.prepared import PreparedResponse
