@@ -5,21 +5,18 @@ runs in a task of its own, owned by this session and cancelled with its stream. 
 copied before the write that sends it, and a slow reader holds references only.
 """
 
-import asyncio
 import logging
-from collections import deque
-from functools import partial
 from typing import cast
 
 from edgeproxy.clock import Clock
-from edgeproxy.errors import ConnectionFault, EdgeError
+from edgeproxy.errors import ConnectionFault
 from edgeproxy.http.application import Application
 from edgeproxy.http.dates import format_date
-from edgeproxy.http.messages import Body, Field, FieldSection, Request, Response
-from edgeproxy.http.trailers import trailers_of
-from edgeproxy.listeners.http2_exchange import Exchange, RequestContent
+from edgeproxy.http.messages import Fields, FieldSection, Request, Response
+from edgeproxy.listeners.answering import TURN_BYTES, Answering
 from edgeproxy.listeners.progress import Progress
 from edgeproxy.listeners.session import INTERIM_MAX, Channel
+from edgeproxy.listeners.stream_exchange import Exchange
 from edgeproxy.wire.h2 import codes
 from edgeproxy.wire.h2.connection import Connection
 from edgeproxy.wire.h2.frames import FRAME_BYTES_MAX
@@ -34,38 +31,29 @@ log = logging.getLogger(__name__)
 # Output is joined, encrypted and handed on in pieces of this size: larger ones fall out of the
 # processor's cache, smaller ones cost calls.
 WRITE_BYTES = 128 * 1024
-# What one turn of the loop may send on one connection before the others get theirs.
-TURN_BYTES = 256 * 1024
-# What a request that memory cannot answer costs beyond its own call, as a rule.
-START_SECONDS = 0.0005
-# Content of a response that streams through is taken from its source up to here per stream.
-STREAM_QUEUE_BYTES = 64 * 1024
 # Between the announcement of a shutdown and the last accepted stream: one round trip (6.8).
 SHUTDOWN_GRACE_SECONDS = 1.0
 
 _CONTINUE = encode_status(100)
 
 
-class Http2Session:
+class Http2Session(Answering[Stream]):
     """One connection's `Session`; see the module's docstring."""
 
     def __init__(
         self, channel: Channel, application: Application, *, clock: Clock, limits: Limits
     ) -> None:
+        super().__init__(application, channel.later)
         self._channel = channel
-        self._application = application
         self._clock = clock
         self._limits = limits
         self._h2 = Connection(self, limits, scheme=channel.info.scheme)
         self._sender = self._h2.sender
-        self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._now = clock.now()
         self._monotonic = self._ticked_at = clock.monotonic()
         self._progress = Progress(self._h2, limits, self._monotonic)
         self._is_reading = True
-        self._is_pumping_later = self._is_reading_later = self._is_starting_later = False
-        self._unstarted: deque[tuple[Stream, Exchange]] = deque()
+        self._is_pumping_later = self._is_reading_later = False
         self._draining_since = 0.0
         self._is_shut = False
         self._is_closed = False
@@ -204,24 +192,6 @@ class Http2Session:
         application.completed(request, response, prepared.size, is_whole=True)
         return None
 
-    def on_request(self, stream: Stream, head: RequestHead) -> None:
-        """Begin to answer a request; a hit that could not be sent at once is queued."""
-        exchange = cast("Exchange | None", stream.exchange)
-        if exchange is None:
-            request = self._request(head)
-            exchange = stream.exchange = Exchange(request)
-            exchange.content = request.body = RequestContent(
-                lambda size: self._on_consumed(stream, size),
-                wanted=(lambda: self._on_wanted(stream)) if _expects(head) else None,
-            )
-        elif exchange.response is not None:
-            self._respond(stream, exchange, exchange.response)
-            return
-        self._unstarted.append((stream, exchange))
-        if not self._is_starting_later:
-            self._is_starting_later = True
-            self._channel.later(self._start_next, START_SECONDS)
-
     def on_too_large(self, stream: Stream) -> None:
         """Refuse a field section over the limits (RFC 6585 section 5)."""
         fields = (
@@ -233,74 +203,7 @@ class Http2Session:
         self._sender.respond(stream, block, b"")
         self._h2.finished(stream)
 
-    def on_content(self, stream: Stream, data: bytes) -> None:
-        """Hand request content on."""
-        content = cast("RequestContent", cast("Exchange", stream.exchange).content)
-        content.feed(data, is_end=stream.is_remote_ended)
-
-    def on_trailers(self, stream: Stream, fields: list[Field]) -> None:
-        """Keep what comes behind request content until that is read."""
-        content = cast("RequestContent", cast("Exchange", stream.exchange).content)
-        content.trailers = tuple(fields)
-
-    def on_reset(self, stream: Stream) -> None:
-        """Stop working for a stream."""
-        exchange = cast("Exchange | None", stream.exchange)
-        if exchange is None:
-            return
-        exchange.stop_content("stream_reset")
-        if exchange.task is not None:
-            exchange.task.cancel()
-            exchange.task = None  # the traceback of its end refers to the exchange
-        self._complete(stream, exchange, is_whole=False)
-
     # --- answering ------------------------------------------------------------------------------
-
-    def _start_next(self) -> None:
-        """Begin to work for the oldest request that still wants it."""
-        self._is_starting_later = False
-        while self._unstarted:
-            stream, exchange = self._unstarted.popleft()
-            if stream.exchange is exchange:
-                task = exchange.task = self._loop.create_task(self._answer(stream, exchange))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-                break
-        if self._unstarted:
-            self._is_starting_later = True
-            self._channel.later(self._start_next, START_SECONDS)
-
-    async def _answer(self, stream: Stream, exchange: Exchange) -> None:
-        """Produce one response, the slow way."""
-        body: Body = b""
-        try:
-            response = exchange.response = await self._handle(stream, exchange)
-            body = response.body
-            if self._is_gone(stream):
-                self._complete(stream, exchange, is_whole=False)
-            elif isinstance(body, bytes | memoryview):
-                self._respond(stream, exchange, response)
-                self._pump()
-            else:
-                self._sender.start(stream, _block(response))
-                self._flush()  # the first content may be long in coming
-                await self._stream(stream, exchange, body)
-        except EdgeError as error:
-            log.debug("response to %r broken off: %s", exchange.request.target, error)
-            self._break_off(stream, exchange)
-        except Exception:
-            log.exception("response to %r broken off", exchange.request.target)
-            self._break_off(stream, exchange)
-        finally:
-            await _aclose(body)
-
-    async def _handle(self, stream: Stream, exchange: Exchange) -> Response:
-        request = exchange.request
-        request.interim = partial(self._on_interim, stream, exchange)
-        try:
-            return await self._application.handle(request)
-        finally:
-            request.interim = None  # it refers to the exchange, which refers to the request
 
     def _on_interim(
         self, stream: Stream, exchange: Exchange, status: int, section: FieldSection
@@ -312,23 +215,20 @@ class Http2Session:
             self._sender.start(stream, encode_status(status) + _encode(section))
             self._flush()
 
-    async def _stream(self, stream: Stream, exchange: Exchange, body: Body) -> None:
-        """Send content as it comes, no faster than the peer takes it."""
-        turn_ends = TURN_BYTES
-        async for chunk in cast("asyncio.StreamReader", body):
-            if self._is_gone(stream):
-                return
-            self._sender.feed(stream, chunk)
-            self._pump()
-            if stream.queued_bytes >= STREAM_QUEUE_BYTES:
-                exchange.relief = self._loop.create_future()
-                await exchange.relief
-            elif stream.sent_bytes >= turn_ends:  # neither source nor peer ever made us wait
-                turn_ends = stream.sent_bytes + TURN_BYTES
-                await asyncio.sleep(0)
-        if not self._is_gone(stream):
-            self._sender.finish(stream, encode_fields(trailers_of(body)))
-            self._pump()
+    def _begin(self, stream: Stream, response: Response) -> None:
+        """Send fields; see `Answering`."""
+        self._sender.start(stream, _block(response))
+        self._flush()
+
+    def _feed(self, stream: Stream, chunk: bytes) -> None:
+        """Send content; see `Answering`."""
+        self._sender.feed(stream, chunk)
+        self._pump()
+
+    def _finish(self, stream: Stream, trailers: Fields) -> None:
+        """Send the end; see `Answering`."""
+        self._sender.finish(stream, encode_fields(trailers))
+        self._pump()
 
     def _break_off(self, stream: Stream, exchange: Exchange) -> None:
         """End a stream whose response cannot be completed; never cleanly."""
@@ -349,17 +249,6 @@ class Http2Session:
             self._complete(stream, exchange, is_whole=True)
         if sender.out_bytes >= WRITE_BYTES:
             self._flush()
-
-    def _complete(self, stream: Stream, exchange: Exchange, *, is_whole: bool) -> None:
-        """Report the end of an exchange, once."""
-        stream.exchange = None
-        exchange.relieve()
-        exchange.stop_content("response_complete")
-        if exchange.response is not None:
-            self._application.completed(
-                exchange.request, exchange.response, stream.sent_bytes, is_whole=is_whole
-            )
-            exchange.response = None
 
     # --- output ---------------------------------------------------------------------------------
 
@@ -445,11 +334,6 @@ class Http2Session:
             self._channel.close()
 
 
-def _expects(head: RequestHead) -> bool:
-    # Whatever else than 100-continue is expected, the application refuses without reading.
-    return any(name == b"expect" for name, _ in head.fields)
-
-
 def _encode(section: FieldSection) -> bytes:
     """Return a section's encoding, made once."""
     if section.h2 is None:
@@ -467,12 +351,3 @@ def _prepared(response: Response) -> PreparedResponse | None:
 
 def _block(response: Response) -> bytes:
     return encode_status(response.status) + b"".join(map(_encode, response.sections))
-
-
-async def _aclose(body: Body) -> None:
-    close = getattr(body, "aclose", None)
-    if close is not None:
-        try:
-            await close()
-        except Exception:
-            log.exception("the end of a response's content failed")

@@ -6,22 +6,20 @@ byte of a body is copied here, and a slow reader holds references only: what QUI
 by what the peer acknowledges.
 """
 
-import asyncio
 import logging
-from collections import deque
 from functools import partial
 from typing import cast
 
 from edgeproxy.clock import Clock
-from edgeproxy.errors import ConnectionFault, EdgeError
+from edgeproxy.errors import ConnectionFault
 from edgeproxy.http.application import Application
 from edgeproxy.http.dates import format_date
-from edgeproxy.http.messages import Body, Field, FieldSection, Request, Response
-from edgeproxy.http.trailers import trailers_of
-from edgeproxy.listeners.http2_exchange import Exchange, RequestContent
+from edgeproxy.http.messages import Fields, FieldSection, Request, Response
+from edgeproxy.listeners.answering import Answering
 from edgeproxy.listeners.http3_progress import Progress
 from edgeproxy.listeners.quic_streams import QuicStreams
 from edgeproxy.listeners.session import INTERIM_MAX
+from edgeproxy.listeners.stream_exchange import Exchange
 from edgeproxy.wire.h3 import codes
 from edgeproxy.wire.h3.connection import Connection
 from edgeproxy.wire.h3.prepared import PreparedResponse
@@ -33,37 +31,27 @@ from edgeproxy.wire.requests import RequestHead
 
 log = logging.getLogger(__name__)
 
-# What a response may hand on without giving way to others, if its source never waits.
-TURN_BYTES = 256 * 1024
-# What a request that memory cannot answer costs beyond its own call, as a rule.
-START_SECONDS = 0.0005
-# Content of a response that streams through is taken from its source up to here per stream.
-STREAM_QUEUE_BYTES = 64 * 1024
 # Between the announcement of a shutdown and the last accepted request: one round trip (5.2).
 SHUTDOWN_GRACE_SECONDS = 1.0
 
 _CONTINUE = encode_status(100)
 
 
-class Http3Session:
+class Http3Session(Answering[Stream]):
     """One connection's `Http3Side`; see the module's docstring."""
 
     def __init__(
         self, streams: QuicStreams, application: Application, *, clock: Clock, limits: Limits
     ) -> None:
+        super().__init__(application, streams.later)
         self._streams = streams
-        self._application = application
         self._clock = clock
         self._limits = limits
         self._h3 = Connection(self, streams, limits, scheme=streams.info.scheme)
         self._sender = self._h3.sender
-        self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._now = clock.now()
         self._monotonic = self._ticked_at = clock.monotonic()
         self._progress = Progress(self._h3, limits, self._monotonic)
-        self._is_starting_later = False
-        self._unstarted: deque[tuple[Stream, Exchange]] = deque()
         self._draining_since = 0.0
         self._is_shut = False
         self._is_closed = False
@@ -181,24 +169,6 @@ class Http3Session:
         application.completed(request, response, prepared.size, is_whole=True)
         return None
 
-    def on_request(self, stream: Stream, head: RequestHead) -> None:
-        """Begin to answer a request; a hit that could not be sent at once is queued."""
-        exchange = cast("Exchange | None", stream.exchange)
-        if exchange is None:
-            request = self._request(head)
-            exchange = stream.exchange = Exchange(request)
-            exchange.content = request.body = RequestContent(
-                lambda size: self._on_consumed(stream, size),
-                wanted=(lambda: self._on_wanted(stream)) if _expects(head) else None,
-            )
-        elif exchange.response is not None:
-            self._respond(stream, exchange, exchange.response)
-            return
-        self._unstarted.append((stream, exchange))
-        if not self._is_starting_later:
-            self._is_starting_later = True
-            self._streams.later(self._start_next, START_SECONDS)
-
     def on_too_large(self, stream: Stream) -> None:
         """Refuse a field section over the limits (RFC 6585 section 5)."""
         fields = (
@@ -208,16 +178,6 @@ class Http3Session:
         )
         self._sender.respond(stream, encode_status(431) + encode_fields(fields), b"")
         self._h3.finished(stream)
-
-    def on_content(self, stream: Stream, data: bytes) -> None:
-        """Hand request content on."""
-        content = cast("RequestContent", cast("Exchange", stream.exchange).content)
-        content.feed(data, is_end=stream.is_remote_ended)
-
-    def on_trailers(self, stream: Stream, fields: list[Field]) -> None:
-        """Keep what comes behind request content until that is read."""
-        content = cast("RequestContent", cast("Exchange", stream.exchange).content)
-        content.trailers = tuple(fields)
 
     def on_behind(self, stream: Stream) -> None:
         """Read on in this client's turn."""
@@ -229,64 +189,7 @@ class Http3Session:
             self._h3.go_on(stream, self._monotonic)
             self._after_reading()
 
-    def on_reset(self, stream: Stream) -> None:
-        """Stop working for a stream."""
-        exchange = cast("Exchange | None", stream.exchange)
-        if exchange is None:
-            return
-        exchange.stop_content("stream_reset")
-        if exchange.task is not None:
-            exchange.task.cancel()
-            exchange.task = None  # the traceback of its end refers to the exchange
-        self._complete(stream, exchange, is_whole=False)
-
     # --- answering ------------------------------------------------------------------------------
-
-    def _start_next(self) -> None:
-        """Begin to work for the oldest request that still wants it."""
-        self._is_starting_later = False
-        while self._unstarted:
-            stream, exchange = self._unstarted.popleft()
-            if stream.exchange is exchange:
-                task = exchange.task = self._loop.create_task(self._answer(stream, exchange))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-                break
-        if self._unstarted:
-            self._is_starting_later = True
-            self._streams.later(self._start_next, START_SECONDS)
-
-    async def _answer(self, stream: Stream, exchange: Exchange) -> None:
-        """Produce one response, the slow way."""
-        body: Body = b""
-        try:
-            response = exchange.response = await self._handle(stream, exchange)
-            body = response.body
-            if stream.is_gone:
-                self._complete(stream, exchange, is_whole=False)
-            elif isinstance(body, bytes | memoryview):
-                self._respond(stream, exchange, response)
-                self._pump()
-            else:
-                self._sender.start(stream, _section(response))
-                self._pump()  # the first content may be long in coming
-                await self._stream(stream, exchange, body)
-        except EdgeError as error:
-            log.debug("response to %r broken off: %s", exchange.request.target, error)
-            self._break_off(stream, exchange)
-        except Exception:
-            log.exception("response to %r broken off", exchange.request.target)
-            self._break_off(stream, exchange)
-        finally:
-            await _aclose(body)
-
-    async def _handle(self, stream: Stream, exchange: Exchange) -> Response:
-        request = exchange.request
-        request.interim = partial(self._on_interim, stream, exchange)
-        try:
-            return await self._application.handle(request)
-        finally:
-            request.interim = None  # it refers to the exchange, which refers to the request
 
     def _on_interim(
         self, stream: Stream, exchange: Exchange, status: int, section: FieldSection
@@ -297,24 +200,23 @@ class Http3Session:
         if is_due and exchange.interims <= INTERIM_MAX:
             self._sender.interim(stream, encode_status(status) + _encode(section))
 
-    async def _stream(self, stream: Stream, exchange: Exchange, body: Body) -> None:
-        """Send content as it comes, no faster than the peer takes it."""
-        turn_ends = TURN_BYTES
-        async for chunk in cast("asyncio.StreamReader", body):
-            if stream.is_gone:
-                return
-            self._sender.feed(stream, chunk)
-            self._pump()
-            if stream.queued_bytes >= STREAM_QUEUE_BYTES:
-                exchange.relief = self._loop.create_future()
-                await exchange.relief
-            elif stream.sent_bytes >= turn_ends:  # neither source nor peer ever made us wait
-                turn_ends = stream.sent_bytes + TURN_BYTES
-                await asyncio.sleep(0)
-        if not stream.is_gone:
-            trailers = trailers_of(body)
-            self._sender.finish(stream, PREFIX + encode_fields(trailers) if trailers else b"")
-            self._pump()
+    def _is_gone(self, stream: Stream) -> bool:
+        return stream.is_gone
+
+    def _begin(self, stream: Stream, response: Response) -> None:
+        """Send fields; see `Answering`."""
+        self._sender.start(stream, _section(response))
+        self._pump()
+
+    def _feed(self, stream: Stream, chunk: bytes) -> None:
+        """Send content; see `Answering`."""
+        self._sender.feed(stream, chunk)
+        self._pump()
+
+    def _finish(self, stream: Stream, trailers: Fields) -> None:
+        """Send the end; see `Answering`."""
+        self._sender.finish(stream, PREFIX + encode_fields(trailers) if trailers else b"")
+        self._pump()
 
     def _break_off(self, stream: Stream, exchange: Exchange) -> None:
         """End a stream whose response cannot be completed; never cleanly."""
@@ -330,15 +232,8 @@ class Http3Session:
             self._complete(stream, exchange, is_whole=True)
 
     def _complete(self, stream: Stream, exchange: Exchange, *, is_whole: bool) -> None:
-        """Report the end of an exchange, once."""
-        stream.exchange = None
-        exchange.relieve()
-        exchange.stop_content("response_complete")
-        if exchange.response is not None:
-            self._application.completed(
-                exchange.request, exchange.response, stream.sent_bytes, is_whole=is_whole
-            )
-            exchange.response = None
+        """Report the end of an exchange, once; it may have been the last one."""
+        super()._complete(stream, exchange, is_whole=is_whole)
         self._end_if_idle()
 
     def _pump(self) -> None:
@@ -387,11 +282,6 @@ class Http3Session:
             self._streams.close(codes.NO_ERROR)  # behind what the peer has not acknowledged yet
 
 
-def _expects(head: RequestHead) -> bool:
-    # Whatever else than 100-continue is expected, the application refuses without reading.
-    return any(name == b"expect" for name, _ in head.fields)
-
-
 def _encode(section: FieldSection) -> bytes:
     """Return a section's encoding, made once."""
     if section.h3 is None:
@@ -409,12 +299,3 @@ def _prepared(response: Response) -> PreparedResponse | None:
     if len(section) > HEAD_BYTES_MAX - 16:  # the heads of two frames
         return None
     return PreparedResponse(section, cast("bytes | memoryview", response.body))
-
-
-async def _aclose(body: Body) -> None:
-    close = getattr(body, "aclose", None)
-    if close is not None:
-        try:
-            await close()
-        except Exception:
-            log.exception("the end of a response's content failed")

@@ -11,7 +11,7 @@ import pytest
 
 from edgeproxy.errors import UpstreamError
 from edgeproxy.http.messages import Request, Response
-from edgeproxy.listeners.http2 import TURN_BYTES
+from edgeproxy.listeners.answering import TURN_BYTES
 from edgeproxy.wire.h2 import codes, frames
 from edgeproxy.wire.limits import Limits
 from tests.support.barrier import settle

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import pytest
 
 from edgeproxy.http.messages import Request, Response
-from edgeproxy.listeners.http2_exchange import Exchange, RequestContent
 from edgeproxy.listeners.http3 import Http3Session
+from edgeproxy.listeners.stream_exchange import Exchange, RequestContent
 from edgeproxy.wire.h3 import codes, frames, qpack
 from edgeproxy.wire.h3.connection import Connection
 from edgeproxy.wire.h3.prepared import PreparedResponse

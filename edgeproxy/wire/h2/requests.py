@@ -1,9 +1,10 @@
 """Requests of HTTP/2: what is malformed resets its stream (RFC 9113 section 8.1.1)."""
 
 from edgeproxy.errors import StreamFault
-from edgeproxy.wire import requests
 from edgeproxy.wire.h2.codes import PROTOCOL_ERROR
 from edgeproxy.wire.requests import Field, MalformedRequest, RequestHead
+from edgeproxy.wire.requests import parse_request as parse_fields
+from edgeproxy.wire.requests import parse_trailers as parse_trailing_fields
 
 
 def parse_request(fields: list[Field], *, scheme: bytes, stream_id: int = 0) -> RequestHead:
@@ -13,7 +14,7 @@ def parse_request(fields: list[Field], *, scheme: bytes, stream_id: int = 0) -> 
         StreamFault: It is malformed.
     """
     try:
-        return requests.parse_request(fields, scheme)
+        return parse_fields(fields, scheme)
     except MalformedRequest as error:
         raise StreamFault(stream_id, PROTOCOL_ERROR, str(error)) from None
 
@@ -25,6 +26,6 @@ def parse_trailers(fields: list[Field], *, stream_id: int = 0) -> list[Field]:
         StreamFault: It is malformed.
     """
     try:
-        return requests.parse_trailers(fields)
+        return parse_trailing_fields(fields)
     except MalformedRequest as error:
         raise StreamFault(stream_id, PROTOCOL_ERROR, str(error)) from None

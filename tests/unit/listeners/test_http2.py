@@ -6,7 +6,8 @@ import pytest
 
 from edgeproxy.errors import UpstreamError
 from edgeproxy.http.messages import FieldSection, Request, Response
-from edgeproxy.listeners.http2 import STREAM_QUEUE_BYTES, TURN_BYTES, WRITE_BYTES
+from edgeproxy.listeners.answering import STREAM_QUEUE_BYTES, TURN_BYTES
+from edgeproxy.listeners.http2 import WRITE_BYTES
 from edgeproxy.wire.h2 import codes, frames
 from tests.support.barrier import settle
 from tests.support.h2_peer import parse, ping

@@ -5,7 +5,7 @@ import pytest
 
 from edgeproxy.errors import UpstreamError
 from edgeproxy.http.messages import FieldSection, Request, Response
-from edgeproxy.listeners.http3 import STREAM_QUEUE_BYTES, TURN_BYTES
+from edgeproxy.listeners.answering import STREAM_QUEUE_BYTES, TURN_BYTES
 from edgeproxy.wire.h3 import codes, frames
 from edgeproxy.wire.limits import Limits
 from tests.support.barrier import settle

@@ -2,12 +2,7 @@
 
 import inspect
 
-import pytest
-
-from edgeproxy.listeners.http3 import Http3Session
 from edgeproxy.listeners.quic_streams import Http3Side, QuicStreams
-from tests.support.h3_quic import StockStreams
-from tests.support.http3_session import FakeStreams
 
 
 def methods(protocol: type) -> dict[str, inspect.Signature]:
@@ -45,15 +40,3 @@ def test_what_either_side_calls():
         "was_stopped",
         "writable",
     }
-
-
-def test_the_session_has_all_that_quic_calls():
-    for name, signature in methods(Http3Side).items():
-        assert inspect.signature(getattr(Http3Session, name)) == signature, name
-
-
-@pytest.mark.parametrize("implementation", [FakeStreams, StockStreams])
-def test_what_stands_in_for_quic_has_all_that_the_session_calls(implementation: type):
-    for name, signature in methods(QuicStreams).items():
-        own = inspect.signature(getattr(implementation, name))
-        assert own.parameters.keys() == signature.parameters.keys(), name

@@ -4,7 +4,7 @@ import pytest
 
 from edgeproxy.errors import DownstreamError
 from edgeproxy.http.messages import ConnectionInfo, Request
-from edgeproxy.listeners.http2_exchange import Exchange, RequestContent
+from edgeproxy.listeners.stream_exchange import Exchange, RequestContent
 from edgeproxy.wire.limits import Limits
 from tests.support.barrier import settle
 

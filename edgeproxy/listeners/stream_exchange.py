@@ -1,7 +1,7 @@
 """One request and its response on a stream, and the request's content on its way in.
 
 Memory is bounded by flow control: content that was not used is not credited, so a peer can have
-sent at most one stream window of it (RFC 9113 section 6.9).
+sent at most one stream window of it (RFC 9113 section 6.9, RFC 9000 section 4).
 """
 
 import asyncio
