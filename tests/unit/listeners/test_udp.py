@@ -14,6 +14,7 @@ from tests.support.quic import ca_in, identity_of, settings_of
 from tests.support.quic_endpoint import (
     Source,
     Stranger,
+    bound,
     connecting,
     content,
     first_flight,
@@ -124,6 +125,16 @@ async def test_drain_lets_downloads_finish_and_takes_nobody_new(settings):
             async with asyncio.timeout(5):
                 assert (await other.terminated).error_code == 0x2
         assert listener.refusals == {"draining": 1}
+
+
+async def test_over_ipv6(settings):
+    sock = bound("::1")
+    async with serving(settings) as listener:
+        await listener.start([sock])
+        async with connecting(sock.getsockname(), server_name="a.test") as client:
+            assert await client.download(50_000) == content(50_000)
+            assert listener.sources[0].streams.info.client == "::1"
+    sock.close()
 
 
 class Busy(Turns):
