@@ -23,7 +23,7 @@ from edgeproxy.http.upstream import OriginResponse, OutboundRequest
 from edgeproxy.observe.counters import Counters
 from edgeproxy.store.memory import MemoryStore
 from tests.support.clock import ManualClock
-from tests.support.edge import HOST, Exchange, Pop
+from tests.support.edge import HOST, Beside, Exchange, Pop
 
 LENGTH = 12
 
@@ -172,7 +172,7 @@ def point_of_presence(origin: Origin, clock: ManualClock) -> Pop:
         access_log=None,
         settings=EdgeSettings(),
     )
-    return Pop(clock, origin, edge, store, counters)  # type: ignore[arg-type]
+    return Pop(clock, origin, edge, store, counters, Beside())  # type: ignore[arg-type]
 
 
 async def tell(
