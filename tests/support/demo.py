@@ -36,7 +36,7 @@ class Demo:
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
         self.announcement = self._read_announcement()
-        self.port = self._port(r"https://localhost:(\d+)/ +HTTP/2")
+        self.port = self._port(r"https://localhost:(\d+)/ +HTTP/3")
         self.http_port = self._port(r"http://localhost:(\d+)/")
         self.origin_port = self._port(r"origin +https://localhost:(\d+)/")
 
