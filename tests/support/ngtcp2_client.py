@@ -1,5 +1,7 @@
 """HTTP/3 by a stack that nobody here wrote: libcurl over ngtcp2, nghttp3 and BoringSSL.
 
+The same client also asks over HTTP/1.1 and HTTP/2, for comparison.
+
 with Ngtcp2Client() as client:
     answer = client.get(url, "accept-encoding: br")
 
@@ -15,15 +17,18 @@ from curl_cffi import Curl, CurlInfo, CurlOpt
 
 from tests.support.clients import Answer
 
-_ONLY_HTTP_3 = 31  # CURL_HTTP_VERSION_3ONLY: nothing else is tried
+VERSIONS = {"h1": 2, "h2": 4, "h3": 31}
+"""CURL_HTTP_VERSION_1_1, _2TLS and _3ONLY: the last one tries nothing else."""
+
 _SECONDS = 30
 
 
 class Ngtcp2Client:
     """A context manager; not for several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: str = "h3") -> None:
         self._curl = Curl()
+        self._version = VERSIONS[protocol]
         self.connects = 0
 
     def __enter__(self) -> Self:
@@ -42,11 +47,22 @@ class Ngtcp2Client:
         options = {CurlOpt.POSTFIELDSIZE: len(content), CurlOpt.COPYPOSTFIELDS: content}
         return self._ask({CurlOpt.URL: url.encode(), **options}, lines)
 
+    def send(self, method: str, url: str, *lines: str, target: str = "") -> Answer:
+        """Ask by any method without content, for a target that curl need not understand."""
+        options: dict[CurlOpt, object] = {CurlOpt.URL: url.encode()}
+        if method == "HEAD":
+            options[CurlOpt.NOBODY] = 1
+        options[CurlOpt.CUSTOMREQUEST] = method.encode()
+        options[CurlOpt.PATH_AS_IS] = 1
+        if target:
+            options[CurlOpt.REQUEST_TARGET] = target.encode()
+        return self._ask(options, lines)
+
     def _ask(self, options: dict[CurlOpt, object], lines: tuple[str, ...]) -> Answer:
         curl, head, body = self._curl, BytesIO(), BytesIO()
         curl.reset()  # options only: connections stay
         always = {
-            CurlOpt.HTTP_VERSION: _ONLY_HTTP_3,
+            CurlOpt.HTTP_VERSION: self._version,
             CurlOpt.SSL_VERIFYPEER: 0,
             CurlOpt.TIMEOUT_MS: _SECONDS * 1000,
             CurlOpt.HTTPHEADER: [line.encode() for line in lines],
