@@ -17,7 +17,6 @@ CHROMIUM = (
     "--headless",
     "--no-sandbox",  # tests run as root in containers, where Chromium refuses a sandbox
     "--disable-gpu",
-    "--disable-quic",
     "--disable-dev-shm-usage",
     "--no-first-run",
     "--disable-background-networking",
@@ -61,11 +60,18 @@ def curl(url: str, *flags: str, ca: Path | None = None) -> Answer:
     return Answer(protocol, int(status), fields, body)
 
 
-def chromium(url: str, leaf: Path, *flags: str) -> bytes:
-    """Load a page, trusting this one certificate's key; return what Chromium printed."""
+def chromium(url: str, leaf: Path, *flags: str, quic: str = "") -> bytes:
+    """Load a page, trusting this one certificate's key; return what Chromium printed.
+
+    `quic` is the HOST:PORT that is asked over HTTP/3 from the first request on.
+    """
+    transport = [f"--origin-to-force-quic-on={quic}"] if quic else ["--disable-quic"]
+    # over QUIC Chromium does not go on to the next address: localhost is ::1 first
+    transport += ["--host-resolver-rules=MAP localhost 127.0.0.1"] if quic else []
     key = x509.load_pem_x509_certificate(leaf.read_bytes()).public_key()
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     pin = base64.b64encode(hashlib.sha256(spki).digest()).decode()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         trust = f"--ignore-certificate-errors-spki-list={pin}"
-        return run(*CHROMIUM, f"--user-data-dir={profile}", trust, *flags, url).stdout
+        own = (f"--user-data-dir={profile}", trust, *transport)
+        return run(*CHROMIUM, *own, *flags, url).stdout

@@ -36,7 +36,7 @@ class Demo:
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
         self.announcement = self._read_announcement()
-        self.port = self._port(r"https://localhost:(\d+)/ +HTTP/3")
+        self.port = self._port(r"edge +https://localhost:(\d+)/ +HTTP/")
         self.http_port = self._port(r"http://localhost:(\d+)/")
         self.origin_port = self._port(r"origin +https://localhost:(\d+)/")
 
@@ -56,7 +56,11 @@ class Demo:
         return said
 
     def _port(self, pattern: str) -> int:
-        return int(re.search(pattern, self.announcement)[1])
+        found = re.search(pattern, self.announcement)
+        if found is None:  # nobody else would end it, and its reader holds the interpreter
+            self.stop()
+            raise AssertionError(f"no {pattern!r} in what the demo said:\n{self.announcement}")
+        return int(found[1])
 
     def url(self, path: str = "/") -> str:
         return f"https://localhost:{self.port}{path}"
