@@ -62,7 +62,6 @@ _CLOSED_MAX: Final = 4096
 class _Newcomer:
     """A client whose connection will begin in its turn."""
 
-    header: QuicHeader
     first: Datagram
     sock: DatagramSocket
     proof: Proof | None
@@ -132,8 +131,9 @@ class UdpListener:
     async def start(self, sockets: list[socket.socket]) -> None:
         """Read from bound, non-blocking sockets, which stay the caller's to close."""
         self.hear(sockets)
-        loop = asyncio.get_running_loop()
-        self._ticker = loop.call_later(TICK_SECONDS / SLICES, self._tick)
+        if self._ticker is None:
+            loop = asyncio.get_running_loop()
+            self._ticker = loop.call_later(TICK_SECONDS / SLICES, self._tick)
 
     def hear(self, sockets: list[socket.socket]) -> None:
         """Read from these, too."""
@@ -168,6 +168,7 @@ class UdpListener:
                 timer.cancel()
         for channel in list(self._ids):
             channel.abort()
+        self._newcomers.clear()
         self.turns.close()
         for sock in self._sockets:
             sock.close()
@@ -258,6 +259,12 @@ class UdpListener:
             self.refused(reason)
             self._refuse(header, QuicErrorCode.CONNECTION_REFUSED, datagram, sock)
             return
+        if (
+            self.half_open >= HALF_OPEN_MAX
+            or self._half_open_of[place] >= HALF_OPEN_OF_HOUSEHOLD_MAX
+        ):
+            self.refused("half_open")  # without a word: who is real comes again
+            return
         found = self._tokens.open(
             header.token, address[:2], header.destination_cid, self.clock.now()
         )
@@ -267,13 +274,7 @@ class UdpListener:
         if found is None and self._asks_back(place):
             self._retry(header, datagram, sock)
             return
-        if (
-            self.half_open >= HALF_OPEN_MAX
-            or self._half_open_of[place] >= HALF_OPEN_OF_HOUSEHOLD_MAX
-        ):
-            self.refused("half_open")  # without a word: who is real comes again
-            return
-        self._newcomers[header.destination_cid] = _Newcomer(header, datagram, sock, found)
+        self._newcomers[header.destination_cid] = _Newcomer(datagram, sock, found)
         self._half_open_of[place] += 1
         self.turns.later(partial(self._begin, header.destination_cid), client=place)
 
@@ -311,7 +312,9 @@ class UdpListener:
 
     def _begin(self, destination: bytes) -> None:
         """Begin a connection in its client's turn."""
-        newcomer = self._newcomers.pop(destination)
+        newcomer = self._newcomers.pop(destination, None)
+        if newcomer is None:
+            return  # the listener was closed
         datagram, proof = newcomer.first, newcomer.proof
         if self._is_draining:
             _less(self._half_open_of, household(str(datagram.address[0])))

@@ -90,7 +90,7 @@ async def test_a_flood_of_garbage(settings):
                 assert await good.download(5000) == content(5000)
         assert len(listener._table) == before
         assert listener.half_open == 0
-        assert sum(listener.replies.values()) < 1000
+        assert sum(listener.replies.values()) <= 1000  # one each, of those that get any
 
 
 async def test_frames_that_do_nothing(settings):

@@ -12,7 +12,7 @@ from edgeproxy.quic.secrets import QuicSecrets
 from edgeproxy.runtime.sockets import close_all, name_of
 from edgeproxy.runtime.udp_sockets import bind_udp
 from edgeproxy.tls.contexts import FrontContext
-from tests.support.quic import any_identity, settings_of
+from tests.support.quic import any_identity, ca_in, identity_of, settings_of
 from tests.support.quic_endpoint import Source, connecting, content, digest_of
 
 WORKERS = 2
@@ -46,11 +46,18 @@ async def working(identities):
         close_all(sock for sockets in processes for sock in sockets)
 
 
-async def test_connections_stay_with_their_worker_when_clients_move(identities):
-    async def one(address, number):
+async def test_connections_stay_when_clients_move_and_certificates_change(identities, tmp_path):
+    renewed = [identity_of(ca_in(tmp_path), "a.test")]
+    shown = set()
+
+    async def one(listeners, address, number):
         async with connecting(address, server_name="a.test") as client:
             stream_id = client.begin(b"GET 60000")
             await client.begun[stream_id].wait()
+            shown.add(client.quic.tls.shown[0])
+            if number == 5:
+                for listener in listeners:
+                    listener.front.replace(renewed)
             await client.move()
             client.quic.send_ping(number)
             client.transmit()
@@ -58,8 +65,12 @@ async def test_connections_stay_with_their_worker_when_clients_move(identities):
 
     async with working(identities) as (listeners, address):
         async with asyncio.TaskGroup() as group:
-            for number in range(20):
-                group.create_task(one(address, number))
+            for number in range(10):
+                group.create_task(one(listeners, address, number))
+        async with asyncio.TaskGroup() as group:
+            for number in range(10, 20):
+                group.create_task(one(listeners, address, number))
+        assert len(shown) == 2
         assert all(not each.replies["stateless_reset"] for each in listeners)
 
 

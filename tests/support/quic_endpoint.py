@@ -126,7 +126,8 @@ class Listening(UdpListener):
 
 
 def bound(host: str = "127.0.0.1") -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     sock.setblocking(False)
     sock.bind((host, 0))
@@ -266,7 +267,7 @@ async def connecting(
     quic = client or Client(**configuration)
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.create_datagram_endpoint(
-        lambda: StockClient(quic), local_addr=("127.0.0.1", 0)
+        lambda: StockClient(quic), local_addr=("::1" if ":" in address[0] else "127.0.0.1", 0)
     )
     try:
         protocol.connect(address)

@@ -1,12 +1,16 @@
 """Tests for edgeproxy/listeners/quic_channel.py, over real sockets on loopback."""
 
 import asyncio
+import inspect
+import ssl
 
 import pytest
 
 from edgeproxy.clock import SystemClock
 from edgeproxy.listeners import quic_channel
 from edgeproxy.listeners.datagrams import Datagram
+from edgeproxy.listeners.quic_channel import QuicChannel
+from edgeproxy.listeners.quic_streams import QuicStreams
 from edgeproxy.tls.contexts import FrontContext
 from edgeproxy.tls.handshakes import Handshake
 from tests.support.quic import any_identity, settings_of
@@ -31,6 +35,15 @@ def settings(seen):
     identities = [any_identity()]
     front = FrontContext(identities, unknown_name="reject", observe=seen.append)
     return settings_of(front, clock=SystemClock())
+
+
+CALLED = [name for name in vars(QuicStreams) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_a_channel_has_all_that_a_session_calls(name):
+    wanted = inspect.signature(getattr(QuicStreams, name))
+    assert inspect.signature(getattr(QuicChannel, name)) == wanted
 
 
 async def over(client):
@@ -123,10 +136,15 @@ async def test_handshakes_are_counted(settings, seen):
             listener.address, wait=False, server_name="a.test", alpn_protocols=["hq"]
         ) as client:
             assert await over(client) == 0x178
+        async with connecting(
+            listener.address, wait=False, server_name="a.test", verify_mode=ssl.CERT_REQUIRED
+        ) as client:
+            assert await over(client) == 0x100 + 42
     assert seen == [
         Handshake("completed", "full", "P-256", "ecdsa"),
         Handshake("unrecognized_name"),
         Handshake("no_application_protocol"),
+        Handshake("client_alert"),
     ]
 
 

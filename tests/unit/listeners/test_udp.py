@@ -1,14 +1,26 @@
 """Tests for edgeproxy/listeners/udp.py, over real sockets on loopback."""
 
 import asyncio
+import dataclasses
 
 import pytest
 
 from edgeproxy.clock import SystemClock
+from edgeproxy.listeners import udp
+from edgeproxy.listeners.turns import Turns
 from edgeproxy.quic.secrets import QuicSecrets
 from edgeproxy.tls.contexts import FrontContext
 from tests.support.quic import ca_in, identity_of, settings_of
-from tests.support.quic_endpoint import Source, connecting, content, serving, talking
+from tests.support.quic_endpoint import (
+    Source,
+    Stranger,
+    bound,
+    connecting,
+    content,
+    first_flight,
+    serving,
+    talking,
+)
 from tests.support.staples import staple_for
 
 
@@ -113,6 +125,54 @@ async def test_drain_lets_downloads_finish_and_takes_nobody_new(settings):
             async with asyncio.timeout(5):
                 assert (await other.terminated).error_code == 0x2
         assert listener.refusals == {"draining": 1}
+
+
+async def test_over_ipv6(settings):
+    sock = bound("::1")
+    async with serving(settings) as listener:
+        await listener.start([sock])
+        async with connecting(sock.getsockname(), server_name="a.test") as client:
+            assert await client.download(50_000) == content(50_000)
+            assert listener.sources[0].streams.info.client == "::1"
+    sock.close()
+
+
+class Busy(Turns):
+    """Reading has never time left."""
+
+    def is_over(self):
+        super().is_over()
+        return True
+
+
+async def test_when_there_is_no_time_connections_have_their_turns(settings, monkeypatch):
+    monkeypatch.setattr(udp, "Turns", Busy)
+    async with talking(settings) as (_, client):
+        assert await client.download(300_000) == content(300_000)
+
+
+async def test_limits_that_are_adopted_hold_for_new_connections(settings):
+    async with talking(settings) as (listener, client):
+        listener.adopt(dataclasses.replace(settings.limits, concurrent_streams_max=7))
+        async with connecting(listener.address, server_name="a.test") as later:
+            await later.download(1)
+            assert later.quic._remote_max_streams_bidi == 7
+        assert client.quic._remote_max_streams_bidi == 100
+        assert await client.download(1) == content(1)
+
+
+async def test_newcomers_are_forgotten_at_a_drain(settings):
+    async with serving(settings) as listener:
+        with Stranger(listener.address) as stranger:
+            stranger.say(*first_flight())
+            (sock,) = listener._sockets
+            while not listener._newcomers:
+                listener._readable(sock)
+            assert await listener.drain(1)
+            listener._begin(next(iter(listener._newcomers)))
+            assert listener.half_open == 0
+            assert not listener._half_open_of
+            listener.turns.close()
 
 
 class Faulty(Source):
