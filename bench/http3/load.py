@@ -1,7 +1,6 @@
 """Drive a server with ngtcp2's client, and read from the kernel what that cost the server.
 
-The client is of other hands than every server here, and in C: it is never what a run waits for.
-Its CPU time is not counted, nor is a client of ours involved.
+The client is of other hands than any server here, and in C; its CPU time is not counted.
 """
 
 import os
