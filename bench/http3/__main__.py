@@ -144,10 +144,14 @@ def table(found: dict[str, Any]) -> str:
     heads = [*(f"{name} {version}" for name, version in versions.items())]
     heads = ["body", "requests", *heads, *(f"ratio to {name}" for name in others), "bar", "kept"]
     lines = [
-        f"Commit {found['commit']}, {found['time']}, {found['machine']['cpu']}, "
-        f"Python {found['machine']['python']}.",
-        "Server CPU µs per HTTP/3 request, one worker on one core, ngtcp2's client on another, "
-        f"all requests at once on one connection, medians of {found['rounds']} interleaved rounds.",
+        (
+            f"Commit {found['commit']}, {found['time']}, {found['machine']['cpu']}, "
+            f"Python {found['machine']['python']}."
+        ),
+        (
+            "Server CPU µs per HTTP/3 request, one worker on one core, ngtcp2's client on another, "
+            f"all requests at once on a connection, medians of {found['rounds']} interleaved rounds."
+        ),
         *(f"Missing: {each}." for each in found["missing"]),
         "",
         f"| {' | '.join(heads)} |",

@@ -73,7 +73,7 @@ def check(client: Sequence[str], port: int, path: str, requests: int, core: int)
 
 
 def cpu_seconds(root: int) -> float:
-    """Return the CPU time of a process and its descendants so far; the kernel counts nanoseconds."""
+    """Return the CPU seconds of a process and its descendants so far, counted in nanoseconds."""
     spent = 0
     for pid in family(root):
         for task in Path(f"/proc/{pid}/task").iterdir():

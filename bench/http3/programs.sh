@@ -2,7 +2,7 @@
 # Puts ngtcp2's client and an nginx that speaks HTTP/3 into a folder, from a newer Debian, and
 # installs nothing: sh bench/http3/programs.sh FOLDER [SUITE]
 #
-# Asks the mirror that this machine's apt asks already. Run with: python -m bench.http3 --programs FOLDER/root
+# Asks the mirror that apt asks here already. Then: python -m bench.http3 --programs FOLDER/root
 set -eu
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
 suite=${2:-trixie}

@@ -12,7 +12,8 @@ import random
 import re
 import sys
 
-from aioquic.asyncio import QuicConnectionProtocol, serve
+from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.asyncio.server import serve
 from aioquic.h3.connection import H3_ALPN, H3Connection
 from aioquic.h3.events import HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
@@ -57,7 +58,7 @@ class Protocol(QuicConnectionProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See aioquic."""
         super().connection_made(transport)
-        limit = self._quic._local_max_streams_bidi
+        limit = self._quic._local_max_streams_bidi  # noqa: SLF001 - there is no public way
         limit.value = limit.sent = STREAMS_MAX
 
 
