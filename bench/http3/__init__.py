@@ -1,1 +1,1 @@
-"""What a request costs over HTTP/3: the edge beside stock aioquic and, where there is one, nginx."""
+"""The cost of requests over HTTP/3, the edge beside stock aioquic and, if there is one, nginx."""

@@ -150,7 +150,7 @@ def table(found: dict[str, Any]) -> str:
         ),
         (
             "Server CPU µs per HTTP/3 request, one worker on one core, ngtcp2's client on another, "
-            f"all requests at once on a connection, medians of {found['rounds']} interleaved rounds."
+            f"all requests at once on a connection, {found['rounds']} rounds in turns (medians)."
         ),
         *(f"Missing: {each}." for each in found["missing"]),
         "",
