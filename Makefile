@@ -7,7 +7,7 @@ BENCH_ARGS ?=
 CLUTTER := .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov build dist
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench handshakes workers floods memory soak tls-scan clean distclean runtime dev
+.PHONY: help demo test check format bench bench-http3 handshakes workers floods memory soak tls-scan clean distclean runtime dev
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,6 +28,10 @@ format: dev ## put the code into the house's format
 bench: ## CPU per request beside nginx's proxy_cache, in one run (flags: BENCH_ARGS="--help")
 	@sh scripts/setup.sh runtime nginx h2load taskset
 	@$(BIN)/python -m bench.compare $(BENCH_ARGS)
+
+bench-http3: ## CPU per request over HTTP/3 beside stock aioquic and nginx (flags: BENCH_ARGS="--help")
+	@sh scripts/setup.sh runtime nghttp taskset
+	@$(BIN)/python -m bench.http3 $(BENCH_ARGS)
 
 handshakes: ## CPU per TLS handshake beside nginx, in one run (flags: BENCH_ARGS="--help")
 	@sh scripts/setup.sh runtime nginx taskset

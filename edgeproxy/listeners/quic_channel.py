@@ -288,19 +288,22 @@ class QuicChannel:
         self._is_over = True
         self._inbox.clear()
         self._owner.left(self)
-        code = self.engine.error_code
+        outcome = _outcome(self.engine)
         is_begun = self.engine.is_begun
         self.engine.release()
         session, self._session = self._session, None
         if session is not None:
             session.lost()
         elif is_begun and not is_noted:
-            self._owner.front.note(Handshake(_outcome(code)))
+            self._owner.front.note(Handshake(outcome))
 
 
-def _outcome(code: int | None) -> Outcome:
-    """Return the word for the error code that a handshake ended with."""
+def _outcome(engine: ServerConnection) -> Outcome:
+    """Return the word for how a handshake ended that was not completed."""
+    code = engine.error_code
     if code is None or not _CRYPTO_ERROR <= code < 2 * _CRYPTO_ERROR:
         return "closed"
+    if engine.is_closed_by_peer:
+        return "client_alert"
     alert = code - _CRYPTO_ERROR
     return _OUTCOMES.get(alert) or outcome_of_refusal(alert)

@@ -62,7 +62,6 @@ _CLOSED_MAX: Final = 4096
 class _Newcomer:
     """A client whose connection will begin in its turn."""
 
-    header: QuicHeader
     first: Datagram
     sock: DatagramSocket
     proof: Proof | None
@@ -275,7 +274,7 @@ class UdpListener:
         if found is None and self._asks_back(place):
             self._retry(header, datagram, sock)
             return
-        self._newcomers[header.destination_cid] = _Newcomer(header, datagram, sock, found)
+        self._newcomers[header.destination_cid] = _Newcomer(datagram, sock, found)
         self._half_open_of[place] += 1
         self.turns.later(partial(self._begin, header.destination_cid), client=place)
 

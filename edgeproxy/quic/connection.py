@@ -114,9 +114,9 @@ class ServerConnection(Paths, Guarded):
         return self._state != QuicConnectionState.FIRSTFLIGHT
 
     @property
-    def is_established(self) -> bool:
-        """Whether the handshake is complete."""
-        return self._handshake_complete
+    def is_closed_by_peer(self) -> bool:
+        """Whether it was the peer who closed it."""
+        return self._state == QuicConnectionState.DRAINING
 
     @property
     def is_over(self) -> bool:

@@ -22,3 +22,7 @@ class TokenBucket:
         has_one = tokens >= 1.0
         self._tokens = tokens - 1.0 if has_one else tokens
         return has_one
+
+    def give(self) -> None:
+        """Put one token back, if there is room for it."""
+        self._tokens = min(self._burst, self._tokens + 1.0)

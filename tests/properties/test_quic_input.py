@@ -66,7 +66,7 @@ def unforeseen():
 @given(st.lists(frames(), min_size=1, max_size=4))
 def test_frames_of_any_kind(unforeseen, packets):
     pair = Pair(SETTINGS, server_name="a.test").run(4)
-    assert pair.server.is_established
+    assert pair.server._handshake_complete
     pair.client.send_stream_data(0, b"hello")
     pair.run(2)
     pair.server.queue(0, bytes(3000))

@@ -71,7 +71,7 @@ def test_packets_of_one_flight_share_datagrams(settings):
 def test_a_client_may_do_the_same(settings):
     pair = Pair(settings, server_name="a.test").run()
     assert any(len(packets_in(data)) > 1 for data in pair.sent_by_client)
-    assert pair.server.is_established
+    assert pair.server._handshake_complete
 
 
 def test_an_acknowledgement_comes_within_the_delay_that_was_promised(pair):

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import ssl
 
 import pytest
 
@@ -135,10 +136,15 @@ async def test_handshakes_are_counted(settings, seen):
             listener.address, wait=False, server_name="a.test", alpn_protocols=["hq"]
         ) as client:
             assert await over(client) == 0x178
+        async with connecting(
+            listener.address, wait=False, server_name="a.test", verify_mode=ssl.CERT_REQUIRED
+        ) as client:
+            assert await over(client) == 0x100 + 42
     assert seen == [
         Handshake("completed", "full", "P-256", "ecdsa"),
         Handshake("unrecognized_name"),
         Handshake("no_application_protocol"),
+        Handshake("client_alert"),
     ]
 
 

@@ -159,6 +159,16 @@ def test_frames_that_do_nothing_are_counted(pair, frame):
     assert ended_with(pair) == QuicErrorCode.INTERNAL_ERROR
 
 
+def test_who_acknowledges_content_may_ask_for_acknowledgements_as_often(pair):
+    pair.client.send_stream_data(0, b"hello")
+    pair.run(2)
+    for _ in range(1500):
+        pair.server.queue(0, b"x")
+        write_frames(pair, b"\x01")
+        pair.run(1, step=0.001)
+    assert ended_with(pair) is None
+
+
 def test_content_in_small_pieces_is_counted():
     limits = dataclasses.replace(Limits(), small_data_frames_burst=300)
     pair = Pair(settings_of(FrontContext([any_identity()]), limits=limits), server_name="a.test")

@@ -31,3 +31,11 @@ def test_a_half_empty_bucket_is_not_worth_two_bursts():
     for _ in range(5):
         assert bucket.take(1000.0)
     assert taken(bucket, now=9000.0) == 10
+
+
+def test_what_is_given_back_can_be_taken_again_but_never_more_than_a_burst():
+    bucket = TokenBucket(2, 0.0)
+    bucket.give()
+    assert taken(bucket, now=0.0) == 2
+    bucket.give()
+    assert taken(bucket, now=0.0) == 1
