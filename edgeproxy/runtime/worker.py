@@ -141,6 +141,7 @@ class PointOfPresence:
         self._sockets: list[socket.socket] = []
         self._listeners: list[TcpListener] = []
         self._udp: UdpListener | None = None
+        self._siblings: Siblings | None = None
         self._udp_sockets: list[socket.socket] = []
         self._phase: Literal["starting", "serving", "draining"] = "starting"
         self._started = self._clock.monotonic()
@@ -180,7 +181,7 @@ class PointOfPresence:
             await self.disk.start()
         self._stack.push_async_callback(self.store.aclose)
         self._stack.push_async_callback(self._close_origins)
-        siblings = self._siblings()
+        self._siblings = siblings = self._make_siblings()
         self.edge = self._make_edge(siblings)
         self._stack.push_async_callback(self.edge.aclose)
         if siblings is not None:
@@ -310,17 +311,29 @@ class PointOfPresence:
 
     async def _drain_listeners(self) -> bool:
         timeout = self._config.limits.drain_timeout
+        until = self._clock.monotonic() + timeout
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(each.drain(timeout)) for each in self._listeners]
             if self._udp is not None:
                 tasks.append(group.create_task(self._udp.drain(timeout)))
-        return all(task.result() for task in tasks)
+        if not all(task.result() for task in tasks):
+            return False
+        return self._siblings is None or await self._is_idle(self._siblings, until)
+
+    async def _is_idle(self, siblings: Siblings, until: float) -> bool:
+        """Wait for exchanges with siblings, whose clients wait behind them; False: time ran out."""
+        try:
+            async with asyncio.timeout(max(0.0, until - self._clock.monotonic())):
+                await siblings.idle()
+        except TimeoutError:
+            return False
+        return True
 
     async def aclose(self) -> None:
         """Stop everything at once."""
         await self._stack.aclose()
 
-    def _siblings(self) -> Siblings | None:
+    def _make_siblings(self) -> Siblings | None:
         if self._given is None or self._given.lines is None:
             return None
         return Siblings(self._given.lines, self.counters)

@@ -79,6 +79,11 @@ class Answering:
         """Hear from now on."""
         self._inbox.start()
 
+    async def idle(self) -> None:
+        """Wait until nobody is being answered."""
+        while self._exchanges:
+            await asyncio.wait(set(self._exchanges))
+
     async def aclose(self) -> None:
         """End all exchanges; those who asked go on with the origin."""
         self._inbox.close()

@@ -54,6 +54,11 @@ class Siblings:
         self._answering = Answering(self._receiver, owner)
         self._answering.start()
 
+    async def idle(self) -> None:
+        """Wait until no sibling waits for us: their clients wait behind them."""
+        if self._answering is not None:
+            await self._answering.idle()
+
     async def aclose(self) -> None:
         """Answer nothing any more, and send nothing."""
         if self._answering is not None:

@@ -113,7 +113,9 @@ async def test_nobody_is_refused_and_nothing_is_cut(tmp_path, manager):
                     middle.open()
                     assert (await older.whole()).body == WHOLE
                     await h2.closed()
-                    assert h2.members[0].digest == hashlib.sha256(WHOLE).digest()
+                    member = h2.members[0]
+                    assert (member.is_whole, member.size) == (True, len(WHOLE)), member
+                    assert member.digest == hashlib.sha256(WHOLE).digest()
                 assert await before.ended() == 0
                 status = await stage.until(lambda said: said["predecessor"] is None)
                 assert (status["phase"], status["pid"]) == ("serving", new.pid)

@@ -233,6 +233,30 @@ async def test_keys_are_forgotten_without_a_stream_too(pair) -> None:
         await settle()
 
 
+async def test_it_is_idle_when_nobody_waits_for_it(pair) -> None:
+    middle = Barrier()
+
+    async def content():
+        yield b"one"
+        await middle.passed()
+        yield b"two"
+
+    async def answer(_interim):
+        return a_response(b"onetwo", body=content())
+
+    pair.owner.answer = answer
+    await pair.answering.idle()
+    response = await pair.ask()
+    received = aiter(response.body)
+    assert await anext(received) == b"one"
+    async with asyncio.TaskGroup() as group:
+        idle = group.create_task(pair.answering.idle())
+        await settle()
+        assert not idle.done()
+        middle.open()
+        assert [octets async for octets in received] == [b"two"]
+
+
 async def test_too_many_at_once_are_refused(pair, monkeypatch) -> None:
     monkeypatch.setattr(answering, "EXCHANGES_MAX", 0)
     with pytest.raises(RefusedError, match="busy"):
