@@ -38,6 +38,11 @@ class Http3Sockets:
         self._of_worker: list[list[socket.socket]] = [[] for _ in range(workers)]
         self._is_open = not addresses
 
+    @property
+    def answers(self) -> bool:
+        """Whether there is HTTP/3 now."""
+        return any(self._of_worker)
+
     def open(self) -> None:
         """Bind every address or none.
 

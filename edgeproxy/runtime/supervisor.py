@@ -251,7 +251,7 @@ class Supervisor:
         if self._phase == "starting" and all(each.is_ready for each in self._crew.all):
             self._phase = "serving"
             self._tell_state()
-            for line in self._endpoints.described():
+            for line in self._endpoints.described(has_http3=self._http3.answers):
                 self._announce(line)
             if self._taken is not None:
                 self._notifier.main_pid(os.getpid())
