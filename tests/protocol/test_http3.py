@@ -1,4 +1,4 @@
-"""HTTP/3 under `edgeproxy serve` with two workers: requests, moves, reloads, ends and take-overs."""
+"""HTTP/3 under `edgeproxy serve` with two workers: requests, moves, reloads, ends, take-overs."""
 
 import asyncio
 import hashlib
@@ -65,6 +65,8 @@ async def test_requests_of_every_kind_and_their_numbers(tmp_path):
             known = (b"if-none-match", first.fields.get(b"etag", b"*"))
             same = await client.get("/a", known)
             assert (same.status, bytes(same.body)) == (304, b"")
+            code, out, _ = await run("status", "-c", tmp_path / "edge.toml")
+            assert (code, f"answers at UDP 127.0.0.1:{stage.edge.port}" in out) == (0, True)
             shown = await stage.metrics()
             assert shown['edge_connections{listener="http3"}'] == 1
             requests = [name for name in shown if name.startswith("edge_requests_total")]

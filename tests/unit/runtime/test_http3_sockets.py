@@ -1,4 +1,4 @@
-"""Tests for edgeproxy/runtime/http3_sockets.py; whole processes are in tests/protocol/test_http3."""
+"""Tests for edgeproxy/runtime/http3_sockets.py; processes are in tests/protocol/test_http3."""
 
 import socket
 
@@ -40,6 +40,7 @@ def given(link):
 def test_each_worker_gets_its_own(workers):
     children, ends = workers
     sockets = Http3Sockets([ANY, ANY], 2, ManualClock().monotonic)
+    sockets.open(is_late=True)
     assert not sockets.answers
     sockets.open()
     sockets.open()  # once is enough
