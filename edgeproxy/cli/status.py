@@ -30,6 +30,7 @@ def status(path: Path, *, as_json: bool) -> None:
         if not answer.is_fine:
             click.echo(f"{label('error')} {answer.fault}", err=True)
             return FAILED
+        answer.document["http3"] = _http3(answer.document)
         if as_json:
             print_json(answer.document)
         else:
@@ -37,6 +38,24 @@ def status(path: Path, *, as_json: bool) -> None:
         return OK if answer.document["phase"] == "serving" else FAILED
 
     sys.exit(guarded(run))
+
+
+def _http3(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Ask every address that HTTP/3 should answer at."""
+    from edgeproxy.probe.addresses import Address
+    from edgeproxy.probe.quic import answers_quic
+
+    addresses = [Address(host, port) for host, port in document.get("http3", ())]
+    return [{"address": str(each), "answers": answers_quic(each)} for each in addresses]
+
+
+def _http3_line(said: dict[str, Any]) -> str:
+    if said["answers"]:
+        return f"  HTTP/3      answers at UDP {said['address']}"
+    return (
+        f"  HTTP/3      is switched on, but nobody answers at UDP {said['address']}: "
+        "is there a firewall, or a take-over under way?"
+    )
 
 
 def _lines(document: dict[str, Any]) -> list[str]:
@@ -52,6 +71,7 @@ def _lines(document: dict[str, Any]) -> list[str]:
         f"  requests    {counters['requests']}, {counters['response_body_bytes']} bytes sent",
         f"  origin      {counters['origin_requests']} requests",
     ]
+    lines += map(_http3_line, document["http3"])
     workers = document.get("workers", ())  # a demo has none beside itself
     if workers:
         cpu = ", ".join(f"{each['cpu_seconds']:.1f}" for each in workers)

@@ -119,9 +119,10 @@ class Endpoints:
         for group in self.groups:
             close_all(group.sockets)
 
-    def described(self) -> Iterator[str]:
-        """Yield where somebody listens, a line for each address."""
-        said = {"https": ("https", "h2, http/1.1"), "http": ("http", "redirects to https")}
+    def described(self, *, has_http3: bool = False) -> Iterator[str]:
+        """Yield where somebody listens, a line for each address; UDP has the ports of HTTPS."""
+        https = "h3, h2, http/1.1" if has_http3 else "h2, http/1.1"
+        said = {"https": ("https", https), "http": ("http", "redirects to https")}
         for group in self.groups:
             scheme, what = said.get(group.kind, ("http", "metrics"))
             host, port = name_of(group.sockets[0])

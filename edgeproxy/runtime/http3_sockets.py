@@ -23,29 +23,35 @@ RETRY_SECONDS: Final = 1.0
 
 
 class Http3Sockets:
-    """`addresses` is empty where there is no HTTP/3; `close` it in every case.
+    """Empty `addresses`: there is no HTTP/3; `close` it in every case.
 
-    `due` is when to try again, by the monotonic clock; None when there is nothing to do.
+    `addresses` are where it is to answer. `due` is when to try again, by the monotonic clock;
+    None when there is nothing to do.
     """
 
     def __init__(
         self, addresses: Sequence[Address], workers: int, monotonic: Callable[[], float]
     ) -> None:
         self.due: float | None = None
-        self._addresses = addresses
+        self.addresses = addresses
         self._secrets = QuicSecrets()
         self._monotonic = monotonic
         self._of_worker: list[list[socket.socket]] = [[] for _ in range(workers)]
         self._is_open = not addresses
 
-    def open(self) -> None:
-        """Bind every address or none.
+    @property
+    def answers(self) -> bool:
+        """Whether there is HTTP/3 now."""
+        return any(self._of_worker)
+
+    def open(self, *, is_late: bool = False) -> None:
+        """Bind every address or none; `is_late`: leave it to `open_late`.
 
         Raises:
             UnavailableError: an address cannot be bound.
         """
-        if not self._is_open:
-            self._of_worker = bind_udp(self._addresses, len(self._of_worker))
+        if not self._is_open and not is_late:
+            self._of_worker = bind_udp(self.addresses, len(self._of_worker))
             self._is_open, self.due = True, None
 
     def share(self, index: int) -> QuicShare:

@@ -33,6 +33,7 @@ from edgeproxy.runtime.prepared import Locate, Prepared, Served, prepare, withou
 from edgeproxy.runtime.reloading import Read, Reloading, adopt_log
 from edgeproxy.runtime.rollout import Rollout
 from edgeproxy.runtime.roster import Colleague, Roster
+from edgeproxy.runtime.sockets import Address
 from edgeproxy.tls.identity import Identity, IdentitySource, load_identity
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Stewardship:
 
     `identities` were loaded of their sources when the PoP started, at `started` by the monotonic
     clock; `pid` is that of the main process. Sockets for metrics and for control are bound. `read`
-    reads the configuration again.
+    reads the configuration again. `http3` is where HTTP/3 is to answer.
     """
 
     generation: Generation
@@ -60,6 +61,7 @@ class Stewardship:
     started: float
     pid: int
     is_first: bool
+    http3: Sequence[Address] = ()
 
 
 @dataclass
@@ -280,6 +282,7 @@ class Steward:
             "predecessor": self.state.predecessor or None,
             "uptime_seconds": self.given.clock.monotonic() - self.given.started,
             "connections": sum(facts.connections.values()),
+            "http3": list(self.given.http3),
             "cache": {
                 name: {"objects": tier.objects, "bytes": tier.bytes}
                 for name, tier in {"memory": _EMPTY, **facts.tiers}.items()

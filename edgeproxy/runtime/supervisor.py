@@ -147,8 +147,7 @@ class Supervisor:
         https = self._endpoints.names("https") if config.listen.http3 else []
         self._http3 = Http3Sockets(https, len(self._workers), self._clock.monotonic)
         held.callback(self._http3.close)
-        if taken is None:
-            self._http3.open()
+        self._http3.open(is_late=taken is not None)
 
     # --- one turn -------------------------------------------------------------------------------
 
@@ -251,7 +250,7 @@ class Supervisor:
         if self._phase == "starting" and all(each.is_ready for each in self._crew.all):
             self._phase = "serving"
             self._tell_state()
-            for line in self._endpoints.described():
+            for line in self._endpoints.described(has_http3=self._http3.answers):
                 self._announce(line)
             if self._taken is not None:
                 self._notifier.main_pid(os.getpid())
@@ -335,6 +334,7 @@ class Supervisor:
             self._started,
             os.getppid(),
             is_first=not self._restarts["steward"],
+            http3=self._http3.addresses,
         )
         return uvloop.run(keep(stewardship, link))
 

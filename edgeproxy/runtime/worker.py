@@ -393,6 +393,7 @@ class PointOfPresence:
             "phase": self._phase,
             "uptime_seconds": self._clock.monotonic() - self._started,
             "connections": self.connections,
+            "http3": [] if self._udp is None else self.https_addresses,
             "cache": {
                 name: {"objects": tier.objects, "bytes": tier.bytes}
                 for name, tier in self.facts().tiers.items()

@@ -59,25 +59,25 @@ class Crowd:
             await self._served.wait_for(lambda: self.served >= enough)
 
 
-def config_of(place, origin, *, workers: int) -> str:
+def config_of(place, origin, *, workers: int, listen: str = "") -> str:
     text = place.text(
         origin.url,
         rules=ENTRY,
         origin='between_bytes_timeout = "60s"',  # where the origin waits for the test
         host='aliases = ["127.0.0.1"]',
-        listen=f'metrics = "127.0.0.1:0"\nworkers = {workers}',
+        listen=f'metrics = "127.0.0.1:0"\nworkers = {workers}\n{listen}',
     )
     text = text.replace('drain_timeout = "20s"', f'drain_timeout = "{PATIENCE_SECONDS}s"')
     return text.replace('level = "warning"', 'level = "info"')
 
 
 @asynccontextmanager
-async def stage_of(tmp_path, *, workers=2, arguments=()):
+async def stage_of(tmp_path, *, workers=2, arguments=(), listen=""):
     place = make_place(tmp_path, "localhost", "127.0.0.1")
     path = tmp_path / "edge.toml"
     async with scripted_origin(place.ca) as origin:
         origin.on("GET", "/a").reply(200, b"hello", cache_control="max-age=600")
-        path.write_text(config_of(place, origin, workers=workers))
+        path.write_text(config_of(place, origin, workers=workers, listen=listen))
         async with served(path, arguments=arguments) as edge:
             pids = {name: int(pid) for name, pid in re.findall(BORN, edge.said)}
             stage = Stage(place, origin, edge, pids)

@@ -84,7 +84,7 @@ async def two_workers(tmp_path, program=PROGRAM, **tables):
             origin.url,
             rules=tables.pop("rules", ENTRY),
             host='aliases = ["127.0.0.1"]',
-            listen='metrics = "127.0.0.1:0"\nworkers = 2',
+            listen='metrics = "127.0.0.1:0"\nworkers = 2\n' + tables.pop("listen", ""),
             **tables,
         )
         path.write_text(text.replace('level = "warning"', 'level = "info"'))

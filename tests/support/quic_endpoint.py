@@ -262,12 +262,17 @@ class _Feeding(asyncio.DatagramProtocol):
 
 @asynccontextmanager
 async def connecting(
-    address: Address, *, wait: bool = True, client: Client | None = None, **configuration
+    address: Address,
+    *,
+    wait: bool = True,
+    client: Client | None = None,
+    speaks: type[StockClient] = StockClient,
+    **configuration,
 ) -> AsyncIterator[StockClient]:
     quic = client or Client(**configuration)
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.create_datagram_endpoint(
-        lambda: StockClient(quic), local_addr=("::1" if ":" in address[0] else "127.0.0.1", 0)
+        lambda: speaks(quic), local_addr=("::1" if ":" in address[0] else "127.0.0.1", 0)
     )
     try:
         protocol.connect(address)

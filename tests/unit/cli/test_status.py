@@ -1,4 +1,5 @@
 import json
+import socket
 
 import pytest
 
@@ -55,6 +56,21 @@ def test_workers_are_named_where_there_are_several(place):
     assert "  workers     2, 3 restarts, CPU seconds 1.2, 1.2" in result.stdout.splitlines()
 
 
+def test_whether_http3_answers_is_tried(place):
+    path, control = place
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = closed.getsockname()
+    with control_socket(control, (200, said() | {"http3": [address]})):
+        result = invoke("status", "-c", path)
+    assert result.exit_code == OK
+    where = f"127.0.0.1:{address[1]}"
+    assert f"HTTP/3      is switched on, but nobody answers at UDP {where}" in result.stdout
+    with control_socket(control, (200, said() | {"http3": [address]})):
+        result = invoke("status", "-c", path, "--json")
+    assert json.loads(result.stdout)["http3"] == [{"address": where, "answers": False}]
+
+
 @pytest.mark.parametrize(
     ("more", "line"),
     [
@@ -73,7 +89,7 @@ def test_for_machines(place):
     path, socket = place
     with control_socket(socket, (200, said())):
         result = invoke("status", "--json", "-c", path)
-    assert json.loads(result.stdout) == said()
+    assert json.loads(result.stdout) == said() | {"http3": []}
 
 
 def test_an_edge_that_drains_is_not_well(place):

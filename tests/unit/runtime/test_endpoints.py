@@ -48,6 +48,9 @@ def test_every_process_has_its_own_and_nobody_holds_the_others(config):
         "redirects to https)",
         "metrics)",
     ]
+    assert next(endpoints.described(has_http3=True)).endswith(" (h3, h2, http/1.1)")
+    assert {*endpoints.names("https"), *endpoints.names("http")} == names(endpoints.for_clients())
+    assert list(endpoints.not_for(None)) == endpoints.for_clients()
     endpoints.close_listeners()
     assert {each.fileno() for each in endpoints.for_clients()} == {-1}
     assert endpoints.metrics[0].fileno() > 0

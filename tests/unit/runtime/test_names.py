@@ -24,6 +24,8 @@ def test_what_another_process_goes_on_with_stays(tmp_path):
     line = Line(socket.socket(socket.AF_UNIX))
     taken = Taken(line, control=names.control, listener=names.listener)
     assert Names.taken(tmp_path, "fra1", taken) == names
+    assert Names.of(tmp_path, "fra1", taken) == names
+    assert Names.of(tmp_path, "fra1", None) is None  # they are somebody's
     names.leave()
     assert sorted(each.name for each in tmp_path.iterdir()) == [
         "fra1.lock",

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from edgeproxy.siblings import lines as module
-from edgeproxy.siblings.lines import Inbox, Outbox, close_lines, make_lines
+from edgeproxy.siblings.lines import Inbox, Outbox, close_lines, make_lines, not_for
 from tests.support.barrier import settle
 
 
@@ -26,6 +26,14 @@ class Heard(list):
 
 def test_one_worker_has_no_lines() -> None:
     assert make_lines(1) == []
+
+
+def test_nobody_holds_the_ends_of_others(lines) -> None:
+    assert list(not_for(lines, 0)) == [lines[1].receiver]
+    held_by_nobody_else = {*not_for(lines, None)}
+    assert held_by_nobody_else == {
+        end for each in lines for end in (each.receiver, each.senders[each.index])
+    }
 
 
 async def test_packets_arrive_in_order_with_a_stream_to_answer_on(lines) -> None:
