@@ -161,14 +161,19 @@ def origin_settings(config: Config) -> dict[str, OriginSettings]:
 
 
 def compile_sites(
-    config: Config, origins: Mapping[str, Upstream], *, https_port: int | None = None
+    config: Config,
+    origins: Mapping[str, Upstream],
+    *,
+    https_port: int | None = None,
+    has_http3: bool = False,
 ) -> Sites:
     """Return every site, joined to its origin by name.
 
-    `https_port` is where the first address listens, which its configuration may have left open.
+    `https_port` is where the first address listens, which its configuration may have left open;
+    `has_http3` tells that somebody hears HTTP/3.
     """
     port = config.listen.alt_svc_port or https_port or config.listen.https[0].port
-    alt_svc = _alt_svc(config, port)
+    alt_svc = _alt_svc(config, port if has_http3 else 0)
     return Sites(_site(host, config, origins[host.origin], alt_svc) for host in config.host)
 
 

@@ -45,13 +45,14 @@ class KnownOrigin:
 class Served:
     """What a configuration makes, all but the certificates.
 
-    `https_port` is the one that was bound, None before.
+    `https_port` is the one that was bound, None before; `has_http3`: it is heard over UDP, too.
     """
 
     config: Config
     origins: Mapping[str, KnownOrigin]
     sites: Sites
     https_port: int | None = None
+    has_http3: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ def build(
     clock: Clock,
     before: Served | None = None,
     https_port: int | None = None,
+    has_http3: bool = False,
 ) -> Served:
     """Build origins and sites; `before` is what serves now. Blocks: it reads trust anchors.
 
@@ -89,10 +91,13 @@ def build(
         for name, settings in slices.origin_settings(config).items()
     }
     made = slices.compile_sites(
-        config, {name: each.origin for name, each in origins.items()}, https_port=https_port
+        config,
+        {name: each.origin for name, each in origins.items()},
+        https_port=https_port,
+        has_http3=has_http3,
     )
     if before is None:
-        return Served(config, origins, made, https_port)
+        return Served(config, origins, made, https_port, has_http3)
     known = {site.name: site for site in before.sites.all}
     # An equal site stays the object it is: views of what is stored are of its rules.
     return Served(
@@ -100,6 +105,7 @@ def build(
         origins,
         Sites(known[s.name] if known.get(s.name) == s else s for s in made.all),
         https_port,
+        has_http3,
     )
 
 
@@ -119,7 +125,13 @@ def prepare(
         raise ConfigError(found)
     try:
         hardened_context(slices.tls_parameters(config))
-        served = build(config, clock=clock, before=before, https_port=before.https_port)
+        served = build(
+            config,
+            clock=clock,
+            before=before,
+            https_port=before.https_port,
+            has_http3=before.has_http3,
+        )
     except CertificateError as error:
         raise ConfigError([locate(_blamed(config, str(error)), str(error))]) from None
     return Prepared(served, _changed(before.config, config))

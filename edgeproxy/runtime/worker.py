@@ -168,12 +168,7 @@ class PointOfPresence:
         self._sockets = [*https, *http]
         self.https_addresses = [name_of(sock) for sock in https]
         self.http_addresses = [name_of(sock) for sock in http]
-        self._served = build(
-            self._config,
-            clock=self._clock,
-            before=self._served,
-            https_port=self.https_addresses[0][1],
-        )
+        self._served = self._built(has_http3=self._given is None or bool(self._udp_sockets))
         if self._certificates is not None:
             await self._stand_alone(self._certificates)
         if self.disk is not None:
@@ -416,8 +411,22 @@ class PointOfPresence:
     def hear_quic(self, sock: socket.socket) -> None:
         """Read a bound UDP socket, this object's from now on: at once, or when there is an edge."""
         self._udp_sockets.append(sock)
-        if self._udp is not None:
-            self._udp.hear([sock])
+        if self._udp is None:
+            return
+        self._udp.hear([sock])
+        if not self._served.has_http3:  # only now may anybody be told
+            self._served = self._built(has_http3=True)
+            self.edge.adopt(self._served.sites, self._log_of_access())
+
+    def _built(self, *, has_http3: bool) -> Served:
+        """Return what is served, with what responses are to say of HTTP/3."""
+        return build(
+            self._config,
+            clock=self._clock,
+            before=self._served,
+            https_port=self.https_addresses[0][1],
+            has_http3=has_http3,
+        )
 
     async def _listen_quic(self) -> None:
         if not self._config.listen.http3:

@@ -151,8 +151,15 @@ def test_hsts_is_what_the_host_or_else_the_whole_says(tmp_path, global_table, ho
 )
 def test_what_is_said_of_http3(tmp_path, keys, bound, value):
     head = HEAD.replace("[listen]\n", f"[listen]\n{keys}\n")
-    [made] = compile_sites(loaded(tmp_path, head=head), {"assets": ASSETS}, https_port=bound).all
-    assert made.alt_svc == value
+    config = loaded(tmp_path, head=head)
+
+    def said(*, has_http3):
+        origins = {"assets": ASSETS}
+        [made] = compile_sites(config, origins, https_port=bound, has_http3=has_http3).all
+        return made.alt_svc
+
+    assert said(has_http3=True) == value
+    assert said(has_http3=False) == (value if value == b"clear" else None)
 
 
 CORS = """

@@ -63,7 +63,7 @@ def test_the_port_that_was_bound_is_the_one_that_is_told(text, loaded):
     config = loaded(text.replace("[limits]", "http3 = true\n[limits]"))
     before = build(config, clock=CLOCK)
     assert before.sites.all[0].alt_svc is None
-    bound = build(config, clock=CLOCK, before=before, https_port=8443)
+    bound = build(config, clock=CLOCK, before=before, https_port=8443, has_http3=True)
     assert bound.sites.all[0].alt_svc == b'h3=":8443"; ma=86400'
     again = prepare(config, bound, clock=CLOCK)
     assert again.served.sites.all[0] is bound.sites.all[0]
