@@ -63,6 +63,7 @@ class Child:
     due: float = 0.0
     channel: int = 0
     silent: int = 0
+    is_killed: bool = False
 
     def tell(self, message: dict[str, object], descriptor: int | None = None) -> None:
         """Send an order, if there is somebody."""
@@ -72,7 +73,15 @@ class Child:
     def begun(self, pid: int, link: Link, now: float) -> None:
         """Take note of a process."""
         self.pid, self.link, self.born, self.silent = pid, link, now, 0
-        self.is_prepared = self.is_serving = self.is_ready = False
+        self.is_prepared = self.is_serving = self.is_ready = self.is_killed = False
+
+    def kill(self) -> bool:
+        """End it at once; False where that is on its way already."""
+        if not self.is_killed:
+            self.is_killed = True
+            os.kill(self.pid, signal.SIGKILL)
+            return True
+        return False
 
     def serve(self) -> None:
         """Let it begin, once."""

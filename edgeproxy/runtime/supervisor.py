@@ -199,10 +199,9 @@ class Supervisor:
                 self._kill_hanging(each, f"has said nothing for {SILENCE_SECONDS:g} s")
 
     def _kill_hanging(self, worker: Child, what: str) -> None:
-        log.error("%s, process %d, %s: it hangs, and is killed", worker.name, worker.pid, what)
-        self._hangs += 1
-        worker.silent = 0
-        os.kill(worker.pid, signal.SIGKILL)
+        if worker.kill():
+            log.error("%s, process %d, %s: it hangs, and is killed", worker.name, worker.pid, what)
+            self._hangs += 1
 
     # --- what children say ----------------------------------------------------------------------
 
