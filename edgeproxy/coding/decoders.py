@@ -135,8 +135,15 @@ class _Brotli:
         return bool(self._stream.is_finished())
 
 
+_ZSTD_HEADER_BYTES_MAX = 18  # magic number and frame header (RFC 8878 section 3.1.1)
+
+
 class _Zstd:
-    """zstd has no limit for the output of a call, so that no call may see more than one block."""
+    """zstd has no limit for the output of a call, so that no call may see more than one block.
+
+    Nor does it compare the size that a frame declares with an empty last block's end (RFC 8878
+    section 3.1.1.1.4), unless it sees the whole frame at once.
+    """
 
     def __init__(self) -> None:
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX)
@@ -145,6 +152,8 @@ class _Zstd:
     def _begin(self) -> None:
         self._frame = self._decompressor.decompressobj()
         self._ends = BlockEnds()
+        self._head = b""
+        self._made = 0
 
     def pieces(self, data: memoryview) -> Iterator[bytes]:
         rest: bytes | memoryview = data
@@ -152,9 +161,20 @@ class _Zstd:
             if self._frame.eof:
                 self._begin()
             end = self._ends.advance(rest)
-            yield self._frame.decompress(rest[:end])
+            self._head += rest[: min(end, _ZSTD_HEADER_BYTES_MAX - len(self._head))]
+            piece = self._frame.decompress(rest[:end])
+            self._made += len(piece)
+            if self._frame.eof and self._made != self._declared():
+                raise zstandard.ZstdError("not of the size that it declares")
+            yield piece
             # The frame ends where the library says so.
             rest = rest[end - len(self._frame.unused_data) :]
+
+    def _declared(self) -> int:
+        if not self._head.startswith(zstandard.FRAME_HEADER):
+            return self._made  # a frame to be skipped
+        size = zstandard.get_frame_parameters(self._head).content_size
+        return self._made if size == zstandard.CONTENTSIZE_UNKNOWN else size
 
     def is_complete(self) -> bool:
         return self._frame.eof

@@ -133,6 +133,7 @@ def damaged(draw):
 
 
 @given(damaged(), STEPS)
+@example((b"zstd", b"\x28\xb5\x2f\xfd\x20\x01\x01\x00\x00"), [1])
 def test_a_damaged_body_is_what_the_library_says_it_is(case, steps):
     coding, coded = case
     assert ours(coding, coded, steps) == library(coding, coded)
