@@ -116,10 +116,7 @@ class QuicChannel:
         now = self._owner.clock.monotonic()
         self._is_busy = True
         try:
-            for _ in range(min(len(self._inbox), _BATCH)):
-                datagram = self._inbox.popleft()
-                self.local = datagram.local
-                self.engine.take(datagram.data, datagram.address, now)
+            self._take(now)
             self._dispatch()
             self._relieve()
             if self._goodbye is not None and self.engine.is_settled:
@@ -136,6 +133,15 @@ class QuicChannel:
         self._transmit(now)
         if self._inbox:
             self.wait()
+
+    def _take(self, now: float) -> None:
+        """Let the engine take what arrived, as much of it as one turn takes."""
+        inbox = self._inbox
+        if not inbox:
+            return
+        self.local = inbox[-1].local
+        batch = [inbox.popleft()[:2] for _ in range(min(len(inbox), _BATCH))]
+        self.engine.take(batch, now)
 
     def fire(self) -> None:
         """Do what time asks for."""

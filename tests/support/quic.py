@@ -158,7 +158,7 @@ class Pair:
             if header is None:
                 return
             self.server = ServerConnection(self.settings, original_id=header.destination_cid)
-        self.server.take(data, address or self.client_address, self.now)
+        self.server.take([(data, address or self.client_address)], self.now)
         self.server_events += self.server.events()
         self.relieved += self.server.relieved()
 

@@ -142,7 +142,7 @@ def test_a_stopped_stream_holds_nothing(pair):
     pair.client.stop_stream(0, 0x10C)
     pair.run(5)
     assert [each.error_code for each in pair.of(events.StopSendingReceived, server=True)] == [0x10C]
-    assert not pair.server._senders
+    assert not pair.server._schedule.outstanding_bytes
     assert pair.server.room(0) == 0
     assert pair.of(events.StreamReset)[0].error_code == 0x10C
 
@@ -291,7 +291,7 @@ def test_a_fault_inside_ends_this_connection_only(pair, caplog):
     assert "inside" in caplog.text
 
 
-@pytest.mark.parametrize("part", ["datagrams_to_send", "handle_timer"])
+@pytest.mark.parametrize("part", ["_content", "handle_timer"])
 def test_a_fault_while_sending_ends_it_as_well(pair, caplog, monkeypatch, part):
     def fail(*_):
         raise KeyError("inside")
@@ -310,11 +310,11 @@ def test_garbage_begins_nothing(settings):
     client.connect(SERVER, now=0.0)
     data = bytearray(client.datagrams_to_send(0.0)[0][0])
     data[200] ^= 1
-    server.take(bytes(data), CLIENT, 0.0)
+    server.take([(bytes(data), CLIENT)], 0.0)
     assert not server.is_begun
     assert server.datagrams(0.0) == []
-    server.take(b"", CLIENT, 0.0)
-    server.take(bytes(30), CLIENT, 0.0)
+    server.take([(b"", CLIENT)], 0.0)
+    server.take([(bytes(30), CLIENT)], 0.0)
     assert not server.is_begun
 
 

@@ -83,7 +83,7 @@ def test_a_priority_that_changes_has_effect_at_once(pair):
     pair.run(100)
     assert finished_in_order(pair) == [4, 0]
     pair.server.prioritise(0, 1, incremental=False)  # of a stream that is gone: nothing
-    assert not pair.server._places
+    assert not pair.server._schedule._lane_of
 
 
 def test_our_own_streams_come_first(pair):
@@ -124,7 +124,9 @@ def test_streams_that_are_over_make_place_for_new_ones(pair):
     assert len(finished_in_order(pair)) == 300
     assert not pair.server._streams
     assert not pair.server._receipts
-    assert not pair.server._senders
+    assert not len(pair.server._schedule)
+    assert not pair.server._schedule.outstanding_bytes
+    assert not pair.server._schedule._lane_of
 
 
 # --- windows by consumption ----------------------------------------------------------------------
