@@ -105,7 +105,7 @@ def test_octets_of_any_kind(unforeseen, data, filled):
     long_header(padded)
     first_packet(padded)
     server = ServerConnection(SETTINGS, original_id=bytes(8))
-    server.take(padded, CLIENT, 1.0)
+    server.take([(padded, CLIENT)], 1.0)
     assert not server.is_begun
     assert server.datagrams(1.0) == []
     assert unforeseen.records == []
