@@ -7,7 +7,7 @@ It owns no socket and no timer: `udp` lends it both.
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from aioquic.quic import events
@@ -19,6 +19,7 @@ from edgeproxy.listeners.datagrams import Address, Datagram
 from edgeproxy.listeners.quic_streams import Http3Side, QuicStreams
 from edgeproxy.listeners.turns import Turns
 from edgeproxy.quic.connection import ServerConnection
+from edgeproxy.quic.lane import Burst
 from edgeproxy.tls.contexts import FrontContext
 from edgeproxy.tls.handshakes import Handshake, Outcome, outcome_of_refusal
 from edgeproxy.wire.limits import Limits
@@ -50,7 +51,7 @@ class Owner(Protocol):
     turns: Turns
     front: FrontContext
 
-    def send(self, channel: "QuicChannel", datagrams: list[tuple[bytes, Address]]) -> None:
+    def send(self, channel: "QuicChannel", bursts: Sequence[Burst]) -> None:
         """Send datagrams of a connection."""
 
     def arm(self, channel: "QuicChannel", at: float | None, now: float) -> None:
@@ -277,9 +278,9 @@ class QuicChannel:
             self.info.client = str(address[0])
 
     def _transmit(self, now: float) -> None:
-        datagrams = self.engine.datagrams(now)
-        if datagrams:
-            self._owner.send(self, datagrams)
+        bursts = self.engine.bursts(now)
+        if bursts:
+            self._owner.send(self, bursts)
         for event in self.engine.events():  # IDs that were issued with these
             if isinstance(event, events.ConnectionIdIssued):
                 self._owner.names(self, event.connection_id)

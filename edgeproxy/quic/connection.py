@@ -2,7 +2,7 @@
 
 aioquic's connection does packets, loss recovery and congestion control. This subclass puts our own
 `handshake`, `keys`, checks of `frames`, order of `sending` and knowledge of `paths` into their
-places, and gives what is above a small face: `take`, `events`, `datagrams`, `timer`, `on_timer`,
+places, and gives what is above a small face: `take`, `events`, `bursts`, `timer`, `on_timer`,
 and what may be done to streams. Nothing of that raises for the peer's sake.
 
 Everything here that begins with an underscore and is not defined here is aioquic's; the version is
@@ -24,7 +24,6 @@ from aioquic.quic.connection import (
     NetworkAddress,
     QuicConnectionId,
     QuicConnectionState,
-    QuicReceiveContext,
 )
 from aioquic.quic.packet import (
     QuicErrorCode,
@@ -41,7 +40,7 @@ from edgeproxy.quic.keys import (
     PACKETS_PER_KEY_MAX,
     OneRttKeys,
 )
-from edgeproxy.quic.lane import Lane
+from edgeproxy.quic.lane import Burst, Lane
 from edgeproxy.quic.outgoing import Outgoing
 from edgeproxy.quic.paths import Paths
 from edgeproxy.quic.receiving import Receiving
@@ -194,8 +193,8 @@ class ServerConnection(Paths, Lane, Receiving):
                 self._crypto_buffers = {}  # nothing of ours comes behind the ticket
             yield event
 
-    def datagrams(self, now: float) -> list[tuple[bytes, NetworkAddress]]:
-        """Return what is to be sent now, and where to."""
+    def bursts(self, now: float) -> list[Burst]:
+        """Return what is to be sent now, in order."""
         if not self.is_begun or self.is_over:
             return []
         if self._packet_number - self._phase_began >= PACKETS_PER_KEY_MAX:
@@ -203,33 +202,38 @@ class ServerConnection(Paths, Lane, Receiving):
             self.request_key_update()
         is_last = self._close_pending
         try:
-            found = self._lanes(now) if self.is_lane_open else self.datagrams_to_send(now)
-            found += self._size_probe(now)
+            found = self._lanes(now) if self.is_lane_open else self._slowly(now)
+            found += map(_burst, self._size_probe(now))
         except Exception:  # as in `take`
             log.exception("no packets could be made")
             self._set_state(QuicConnectionState.TERMINATED)
             return []
         if is_last:
-            self.farewell = tuple(data for data, _ in found)
+            self.farewell = tuple(bytes(each.data) for each in found)
         return found
 
-    def _lanes(self, now: float) -> list[tuple[bytes, NetworkAddress]]:
+    def _slowly(self, now: float) -> list[Burst]:
+        """Return aioquic's packets."""
+        return list(map(_burst, self.datagrams_to_send(now)))
+
+    def _lanes(self, now: float) -> list[Burst]:
         """Return what either lane has to send: content goes by the fast one."""
         self._pacing_at = None
         self._forget_over()
         found = self._control(now) if self._is_control_due() else []
-        address = self._network_paths[0].addr
-        found += [(each, address) for each in self._content(now)]
+        content = self._content(now)
+        if content is not None:
+            found.append(content)
         ack_at = self._spaces[tls.Epoch.ONE_RTT].ack_at
         if ack_at is not None and ack_at <= now:  # nothing went that could have carried it
             found += self._control(now)
         return found
 
-    def _control(self, now: float) -> list[tuple[bytes, NetworkAddress]]:
+    def _control(self, now: float) -> list[Burst]:
         """Return packets of aioquic's without content."""
         self._is_carrying_streams = False
         try:
-            return self.datagrams_to_send(now)
+            return self._slowly(now)
         finally:
             self._is_carrying_streams = True
 
@@ -419,6 +423,11 @@ class ServerConnection(Paths, Lane, Receiving):
     def _give_up(self, code: int) -> None:
         if self.is_begun:
             self.close(error_code=code, frame_type=QuicFrameType.PADDING)
+
+
+def _burst(datagram: tuple[bytes, NetworkAddress]) -> Burst:
+    data, address = datagram
+    return Burst(data, len(data), address)
 
 
 def _check_parameters(data: bytes) -> None:

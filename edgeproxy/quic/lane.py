@@ -12,10 +12,11 @@ the congestion window, the pacer and the peer's windows allow.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, cast
 
 from aioquic import tls
-from aioquic._crypto import HeaderProtection
+from aioquic._crypto import AEAD, HeaderProtection
+from aioquic.quic.connection import NetworkAddress
 from aioquic.quic.packet import QuicPacketType
 from aioquic.quic.packet_builder import QuicDeliveryHandler
 from aioquic.quic.recovery import QuicPacketSpace
@@ -27,7 +28,8 @@ from edgeproxy.quic.sending import FRAME_BYTES_MIN, Sending
 from edgeproxy.wire.h3.frames import integer
 
 SAMPLE_BYTES: Final = 16
-_TAG_BYTES: Final = 16
+TAG_BYTES: Final = 16
+_NUMBER_BYTES: Final = 2
 _FIXED: Final = 0x40
 _TWO_OCTETS: Final = 0x01  # of a packet number (RFC 9000 section 17.3.1)
 _STREAM, _FIN, _LENGTH, _OFFSET = 0x08, 0x01, 0x02, 0x04
@@ -37,6 +39,19 @@ _TWO_OCTET_INTEGER: Final = 0x4000
 _ACK_RANGES_MAX: Final = 32
 
 Frame = tuple[Outgoing, int, int, bool]  # of which stream, from where to where, and whether it ends
+_Delivery = tuple[QuicDeliveryHandler, Any]  # whom to tell what became of a packet
+_Payload = tuple[bytes, Sequence[Frame], _Delivery | None]
+
+
+class Burst(NamedTuple):
+    """Datagrams for one address, one behind the other.
+
+    All have `size` octets but the last one, which may have less.
+    """
+
+    data: bytes | bytearray
+    size: int
+    address: NetworkAddress
 
 
 class SentPacket:
@@ -54,18 +69,26 @@ class SentPacket:
     is_ack_eliciting: Final = True
     is_crypto_packet: Final = False
 
-    def __init__(self, number: int, now: float, size: int, frames: list[Frame]) -> None:
+    def __init__(
+        self,
+        number: int,
+        now: float,
+        size: int,
+        frames: Sequence[Frame],
+        acknowledging: _Delivery | None,
+    ) -> None:
         self.packet_number = number
         self.sent_time = now
         self.sent_bytes = size
         self.frames = frames
-        self.acknowledging: tuple[QuicDeliveryHandler, Any] | None = None
+        self.acknowledging = acknowledging
 
     @property
-    def delivery_handlers(self) -> list[tuple[QuicDeliveryHandler, Any]]:
+    def delivery_handlers(self) -> list[_Delivery]:
         """Return whom to tell, as aioquic asks when it declares packets lost."""
-        found: list[tuple[QuicDeliveryHandler, Any]] = [
-            (sender.on_data_delivery, (start, stop, fin)) for sender, start, stop, fin in self.frames
+        found: list[_Delivery] = [
+            (sender.on_data_delivery, (start, stop, fin))
+            for sender, start, stop, fin in self.frames
         ]
         return found if self.acknowledging is None else [self.acknowledging, *found]
 
@@ -86,63 +109,74 @@ class Lane(Sending):
             and not self.keys.is_update_requested
         )
 
-    def _content(self, now: float) -> list[bytes]:
-        """Return datagrams with as much content as may leave now."""
+    def _content(self, now: float) -> Burst | None:
+        """Return packets with as much content as may leave now."""
         if not len(self._schedule):
-            return []
-        cc, pacer, size = self._loss._cc, self._loss._pacer, self._max_datagram_size
-        assert isinstance(pacer, Pacer)
-        allowed = min(pacer.allowed(now), (cc.congestion_window - cc.bytes_in_flight) // size)
-        if allowed <= 0:
-            if cc.congestion_window - cc.bytes_in_flight >= size:
+            return None
+        cc, size = self._loss._cc, self._max_datagram_size
+        pacer = cast("Pacer", self._loss._pacer)
+        room = (cc.congestion_window - cc.bytes_in_flight) // size
+        most = min(room, pacer.allowed(now))
+        if most <= 0:
+            if room > 0:
                 self._pacing_at = now + (pacer.packet_time or 0.0)
-            return []
-        packets = self._packets(allowed, size, now)
-        pacer.sent(len(packets))
-        if len(self._schedule) and len(packets) == allowed:
+            return None
+        header_bytes = 1 + len(self._peer_cid.cid) + _NUMBER_BYTES
+        payloads = self._payloads(most, size - header_bytes - TAG_BYTES, now)
+        if not payloads:
+            return None
+        pacer.sent(len(payloads))
+        if len(self._schedule) and len(payloads) == most < room:
             self._pacing_at = now + (pacer.packet_time or 0.0)
-        return packets
+        return Burst(self._seal(payloads, size, now), size, self._network_paths[0].addr)
 
-    def _packets(self, allowed: int, size: int, now: float) -> list[bytes]:
-        """Return protected packets of STREAM frames, up to so many of up to so many octets."""
-        send, space = self.keys.send, self._spaces[tls.Epoch.ONE_RTT]
-        assert send.aead is not None
-        assert send.hp is not None
-        encrypt, secret = send.aead._aead.encrypt, send.aead._iv
-        first = _FIXED | self._spin_bit << 5 | send.key_phase << 2 | _TWO_OCTETS
-        prefix = bytes([first]) + self._peer_cid.cid
-        room = size - len(prefix) - 2 - _TAG_BYTES
-        sealed: list[bytes] = []
-        found: list[SentPacket] = []
-        number = self._packet_number
-        while len(sealed) < allowed:
+    def _payloads(self, most: int, room: int, now: float) -> list[_Payload]:
+        """Return what packets have inside; all but the last have so many octets."""
+        space = self._spaces[tls.Epoch.ONE_RTT]
+        found: list[_Payload] = []
+        while len(found) < most:
             parts: list[bytes | memoryview] = []
             frames: list[Frame] = []
             acknowledging = None
-            left = room
             if space.ack_at is not None:
                 parts.append(self._ack_frame(space, now))
                 acknowledging = self._on_ack_delivery, (space, space.largest_received_packet)
-                left -= len(parts[0])
-            left = self._fill(left, parts, frames)
+            elif self._fill_several(found, room, most):
+                continue
+            left = self._fill(room - sum(map(len, parts)), parts, frames)
             if not frames:
                 break
             if acknowledging is not None:
                 space.ack_at = None
-            if 0 < left < FRAME_BYTES_MIN:  # PADDING: segments of one size leave in one call
+            if 0 < left < FRAME_BYTES_MIN:  # PADDING: what is of one size leaves in one call
                 parts.append(bytes(left))
-            ciphertext = encrypt(
-                (secret ^ number).to_bytes(12, "big"),
-                b"".join(parts),
-                prefix + (number & 0xFFFF).to_bytes(2, "big"),
-            )
-            sealed.append(ciphertext)
-            packet = SentPacket(number, now, len(prefix) + 2 + len(ciphertext), frames)
-            packet.acknowledging = acknowledging
-            found.append(packet)
-            number += 1
-        self._register(space, found, now)
-        return _protected(send.hp, prefix, number - len(sealed), sealed)
+            found.append((b"".join(parts), frames, acknowledging))
+        return found
+
+    def _fill_several(self, found: list[_Payload], room: int, most: int) -> bool:
+        """Add packets that a stream fills all alone; False if it fills none."""
+        schedule = self._schedule
+        stream_id = schedule.first()
+        stream = None if stream_id is None else self._streams.get(stream_id)
+        sender = None if stream is None else stream.sender
+        if stream is None or not isinstance(sender, Outgoing) or not schedule.is_in_order:
+            return False
+        at = sender.highest_offset
+        chunk, begin, stop = sender.ahead(self._limit(stream, sender))
+        if stop - at < 2 * room:  # what ends a stream, a chunk or a window is `_fill`'s
+            return False
+        before, kind, name = at, _KINDS[_STREAM | _OFFSET], sender.name
+        while len(found) < most:
+            offset = integer(at)
+            end = at + room - 1 - len(name) - len(offset)
+            if end >= stop:
+                break
+            payload = b"".join((kind, name, offset, chunk[at - begin : end - begin]))
+            found.append((payload, ((sender, at, end, False),), None))
+            at = end
+        sender.highest_offset = at
+        self._remote_max_data_used += at - before
+        return True
 
     def _fill(self, room: int, parts: list[bytes | memoryview], frames: list[Frame]) -> int:
         """Add STREAM frames as long as there is room, and return what is left of it."""
@@ -200,46 +234,66 @@ class Lane(Sending):
             low = each.start
         return b"".join(said)
 
-    def _register(self, space: QuicPacketSpace, packets: Sequence[SentPacket], now: float) -> None:
+    def _seal(self, payloads: Sequence[_Payload], size: int, now: float) -> bytearray:
+        """Return protected packets, one behind the other, and register them."""
+        send, cid = self.keys.send, self._peer_cid.cid
+        aead, protection = cast("AEAD", send.aead), cast("HeaderProtection", send.hp)
+        encrypt, secret = aead._aead.encrypt_into, aead._iv
+        first = _FIXED | self._spin_bit << 5 | send.key_phase << 2 | _TWO_OCTETS
+        prefix = bytes([first]) + cid
+        header_bytes = len(prefix) + _NUMBER_BYTES
+        burst = bytearray(
+            (len(payloads) - 1) * size + header_bytes + len(payloads[-1][0]) + TAG_BYTES
+        )
+        view, number, at = memoryview(burst), self._packet_number, 0
+        packets = []
+        samples = []
+        for payload, frames, acknowledging in payloads:
+            end = at + header_bytes + len(payload) + TAG_BYTES
+            encrypt(
+                (secret ^ number).to_bytes(12, "big"),
+                payload,
+                prefix + (number & 0xFFFF).to_bytes(2, "big"),
+                view[at + header_bytes : end],
+            )
+            packets.append(SentPacket(number, now, end - at, frames, acknowledging))
+            at += header_bytes
+            samples.append(burst[at + 2 : at + 2 + SAMPLE_BYTES])
+            at, number = end, number + 1
+        mask = masks(protection, samples)
+        for n, packet in enumerate(packets):
+            at, m = n * size, n * SAMPLE_BYTES
+            hidden = (packet.packet_number & 0xFFFF) ^ (mask[m + 1] << 8 | mask[m + 2])
+            view[at : at + header_bytes] = b"%c%b%c%c" % (
+                first ^ (mask[m] & 0x1F),
+                cid,
+                hidden >> 8,
+                hidden & 0xFF,
+            )
+        self._register(packets, len(burst), now)
+        return burst
+
+    def _register(self, packets: Sequence[SentPacket], size: int, now: float) -> None:
         """Hand packets to loss recovery and congestion control."""
-        if not packets:
-            return
-        loss = self._loss
+        loss, space = self._loss, self._spaces[tls.Epoch.ONE_RTT]
         sent: dict[int, Any] = space.sent_packets
         on_packet_sent: Any = loss._cc.on_packet_sent
-        total = 0
         for packet in packets:
             sent[packet.packet_number] = packet
             on_packet_sent(packet=packet)
-            total += packet.sent_bytes
         space.ack_eliciting_in_flight += len(packets)
         loss._time_of_last_sent_ack_eliciting_packet = now
         self._packet_number += len(packets)
-        self._network_paths[0].bytes_sent += total
+        self._network_paths[0].bytes_sent += size
         if not self._ack_eliciting_sent_since_receipt:  # section 10.1
             self._close_at = now + self._idle_timeout()
             self._ack_eliciting_sent_since_receipt = True
 
 
-def masks(protection: HeaderProtection, samples: Sequence[bytes]) -> bytes:
+def masks(protection: HeaderProtection, samples: Sequence[bytes | bytearray]) -> bytes:
     """Return the masks of packets, `SAMPLE_BYTES` for each (RFC 9001 section 5.4)."""
     if protection._is_chacha20:
-        return b"".join([protection._mask(each).ljust(SAMPLE_BYTES, b"\0") for each in samples])
-    return protection._encryptor.update(b"".join(samples))  # blocks of AES, one by one
-
-
-def _protected(
-    protection: HeaderProtection, prefix: bytes, number: int, sealed: Sequence[bytes]
-) -> list[bytes]:
-    """Return packets of consecutive numbers with protected headers."""
-    mask = masks(protection, [each[2 : 2 + SAMPLE_BYTES] for each in sealed])
-    first, rest = prefix[0], prefix[1:]
-    found = []
-    for n, ciphertext in enumerate(sealed):
-        at = n * SAMPLE_BYTES
-        hidden = (number + n & 0xFFFF) ^ (mask[at + 1] << 8 | mask[at + 2])
-        found.append(
-            b"%c%b%b%b"
-            % (first ^ (mask[at] & 0x1F), rest, hidden.to_bytes(2, "big"), ciphertext)
+        return b"".join(
+            [protection._mask(bytes(each)).ljust(SAMPLE_BYTES, b"\0") for each in samples]
         )
-    return found
+    return protection._encryptor.update(b"".join(samples))  # blocks of AES, one by one

@@ -95,21 +95,31 @@ class Outgoing(QuicStreamSender):
             return self.lost[0]
         return self.highest_offset, min(self.queued, limit)
 
+    def ahead(self, limit: int) -> tuple[bytes | memoryview, int, int]:
+        """Return the chunk that the next unsent octet is in, where it begins, where sending stops.
+
+        Of streams with nothing to send or something lost, an empty one: lost octets go first.
+        """
+        if self.lost or self.highest_offset in {0, self.queued}:
+            return b"", 0, 0
+        begin, chunk = self._chunks[self._reading]
+        return chunk, begin, min(begin + len(chunk), limit)
+
     def send(self, start: int, stop: int) -> bytes | memoryview:
         """Return octets of what `unsent` named, from its start on, and take them for sent."""
-        if self.lost:
+        is_again = bool(self.lost)
+        if is_again:
             end = self.lost[0][1]
             if stop < end:
                 self.lost[0] = stop, end
             else:
                 del self.lost[0]
-            data = self._read(start, stop)
-        else:
-            data = self._read_on(start, stop)
-            self.highest_offset = stop
         if stop == self.ends_at:
             self.is_end_due = False
-        return data
+        if is_again:
+            return self._read(start, stop)
+        self.highest_offset = stop
+        return self._read_on(start, stop)
 
     def _read_on(self, start: int, stop: int) -> bytes | memoryview:
         """Return octets that were not sent yet: those behind the ones that were."""

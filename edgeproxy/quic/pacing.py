@@ -14,7 +14,8 @@ from aioquic.quic.recovery import QuicPacketPacer
 from edgeproxy.quic.wheel import TICK_SECONDS
 
 _GAIN: Final = 1.25
-BURST_PACKETS_MAX: Final = 64  # what `listeners/datagrams` sends in one call
+# What one call sends: a UDP datagram, and so what is cut into segments, has 64 KiB at most.
+BURST_PACKETS_MAX: Final = 44
 
 
 class Pacer(QuicPacketPacer):

@@ -11,18 +11,18 @@ the packets that it acknowledges.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aioquic import tls
+from aioquic._crypto import HeaderProtection
 from aioquic.quic.connection import (
     NetworkAddress,
     QuicConnectionError,
     QuicReceiveContext,
 )
 from aioquic.quic.packet import QuicErrorCode
-from aioquic.quic.packet_builder import QuicDeliveryState
+from aioquic.quic.packet_builder import QuicDeliveryState, QuicSentPacket
 from aioquic.quic.recovery import MAX_ACK_RANGES, QuicPacketSpace
-from cryptography.exceptions import InvalidTag
 
 from edgeproxy.quic.connection_ids import CONNECTION_ID_BYTES
 from edgeproxy.quic.frames import Guarded, violation
@@ -88,9 +88,9 @@ class Receiving(Guarded):
 
     def _take_run(self, run: list[bytes], now: float) -> None:
         recv, space = self.keys.recv, self._spaces[tls.Epoch.ONE_RTT]
-        assert recv.hp is not None
+        protection = cast("HeaderProtection", recv.hp)
         path = self._network_paths[0]
-        mask = masks(recv.hp, [each[_SAMPLE_AT:_PACKET_BYTES_MIN] for each in run])
+        mask = masks(protection, [each[_SAMPLE_AT:_PACKET_BYTES_MIN] for each in run])
         is_heard = False
         for n, data in enumerate(run):
             at = n * SAMPLE_BYTES
@@ -199,14 +199,14 @@ class Receiving(Guarded):
         space.largest_acked_packet = max(space.largest_acked_packet, largest)
         sent: dict[int, Any] = space.sent_packets
         in_flight = space.ack_eliciting_in_flight
-        newest: Any = None
+        newest: SentPacket | QuicSentPacket | None = None
         for low, high in reversed(ranges):
             newest = self._acknowledged(low, high, sent, space, now) or newest
         if newest is not None:
             is_eliciting = space.ack_eliciting_in_flight < in_flight
             if newest.packet_number == largest and is_eliciting:
                 seconds = (delay << self._remote_ack_delay_exponent) / 1_000_000
-                self._measure_round_trip(now - newest.sent_time, seconds, now)
+                self._measure_round_trip(now - (newest.sent_time or now), seconds, now)
             self._look_for_losses(space, now)
             self._loss._pto_count = 0
             if is_eliciting:
@@ -215,7 +215,7 @@ class Receiving(Guarded):
 
     def _acknowledged(
         self, low: int, high: int, sent: dict[int, Any], space: QuicPacketSpace, now: float
-    ) -> Any:  # a packet of either lane, or None
+    ) -> SentPacket | QuicSentPacket | None:
         """Take packets of these numbers for acknowledged; return the last of them."""
         low = max(low, self._lowest_sent)
         numbers: Sequence[int] = range(low, high + 1)

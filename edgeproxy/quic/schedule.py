@@ -71,6 +71,13 @@ class Schedule:
             return None
         return self._streams[(occupied & -occupied).bit_length() - 1][0]
 
+    @property
+    def is_in_order(self) -> bool:
+        """Whether the first keeps its turn: it shares it with nobody."""
+        occupied = self._occupied
+        lane = (occupied & -occupied).bit_length() - 1
+        return lane & 1 == 1 or (lane > 0 and len(self._streams[lane]) == 1)
+
     def served(self) -> None:
         """Let the next one have its turn, if streams like the first take turns."""
         occupied = self._occupied

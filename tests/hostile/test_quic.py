@@ -135,7 +135,9 @@ async def test_downloads_that_nobody_acknowledges_stop_at_a_window(settings):
         for _ in range(20):
             assert await good.download(1000) == content(1000)
         engine = engine_of(listener, attacker)
-        held = sum(each.sender.outstanding for each in engine._streams.values() if each.stream_id % 4 == 0)
+        held = sum(
+            each.sender.outstanding for each in engine._streams.values() if each.stream_id % 4 == 0
+        )
         assert 0 < held <= 2 * 1024 * 1024
         assert len(engine._streams) <= 100
 

@@ -22,6 +22,7 @@ from tests.support.quic import (
     Pair,
     any_identity,
     ca_in,
+    datagrams_of,
     identity_of,
     settings_of,
     uint_var,
@@ -84,7 +85,7 @@ def test_what_is_queued_is_bounded_until_it_is_acknowledged(pair):
     assert room == STREAM_BYTES_MIN
     pair.server.queue(0, bytes(room))
     assert pair.server.room(0) == 0
-    pair.server.datagrams(pair.now)  # sent, and lost
+    datagrams_of(pair.server, pair.now)  # sent, and lost
     assert pair.server.room(0) == 0
     pair.run(40)
     assert pair.relieved
@@ -109,7 +110,7 @@ def test_all_streams_together_are_bounded(pair):
 def test_nobody_is_woken_up_for_little(pair):
     asked(pair, 0)
     pair.server.queue(0, bytes(pair.server.room(0)))
-    (first, *_) = pair.server.datagrams(pair.now)
+    (first, *_) = datagrams_of(pair.server, pair.now)
     pair.client.receive_datagram(first[0], SERVER, pair.now)
     pair.now += 0.1
     pair.client.handle_timer(pair.now)
@@ -261,7 +262,7 @@ def test_no_more_than_three_times_what_came_before_the_address_is_proven(tmp_pat
     sent = 0
     for _ in range(20):
         pair.now += 1.0
-        sent += sum(len(data) for data, _ in pair.server.datagrams(pair.now))
+        sent += sum(len(data) for data, _ in datagrams_of(pair.server, pair.now))
         pair.server.on_timer(pair.now)
     assert 2 * came < sent <= 3 * came
 
@@ -299,7 +300,7 @@ def test_a_fault_while_sending_ends_it_as_well(pair, caplog, monkeypatch, part):
     monkeypatch.setattr(pair.server, part, fail)
     if part == "handle_timer":
         pair.server.on_timer(pair.now)
-    assert pair.server.datagrams(pair.now) == []
+    assert datagrams_of(pair.server, pair.now) == []
     assert pair.server.is_over
     assert "inside" in caplog.text
 
@@ -312,7 +313,7 @@ def test_garbage_begins_nothing(settings):
     data[200] ^= 1
     server.take([(bytes(data), CLIENT)], 0.0)
     assert not server.is_begun
-    assert server.datagrams(0.0) == []
+    assert datagrams_of(server, 0.0) == []
     server.take([(b"", CLIENT)], 0.0)
     server.take([(bytes(30), CLIENT)], 0.0)
     assert not server.is_begun
@@ -321,7 +322,7 @@ def test_garbage_begins_nothing(settings):
 def test_what_was_released_needs_no_collector(pair):
     asked(pair, 0)
     pair.server.queue(0, bytes(50_000), end=True)
-    pair.server.datagrams(pair.now)
+    datagrams_of(pair.server, pair.now)
     gc.collect()
     gc.disable()
     try:
@@ -336,9 +337,9 @@ def test_what_was_released_needs_no_collector(pair):
 def test_every_second_packet_is_acknowledged_at_once(pair):
     pair.client.send_stream_data(0, b"one")
     pair.to_server()
-    assert pair.server.datagrams(pair.now) == []
+    assert datagrams_of(pair.server, pair.now) == []
     pair.client.send_stream_data(0, b"two")
     pair.to_server()
-    assert len(pair.server.datagrams(pair.now)) == 1
+    assert len(datagrams_of(pair.server, pair.now)) == 1
     space = pair.server._spaces[tls.Epoch.ONE_RTT]
     assert space.ack_at is None

@@ -8,6 +8,7 @@ from tests.support.quic import (
     Client,
     Pair,
     any_identity,
+    datagrams_of,
     settings_of,
     uint_var,
 )
@@ -39,14 +40,14 @@ def test_the_peers_datagram_size_is_respected(settings):
         pair = Pair(settings, client=client).run()
         asked(pair, 0)
         pair.server.queue(0, bytes(10_000))
-        sizes = [len(data) for data, _ in pair.server.datagrams(pair.now)]
+        sizes = [len(data) for data, _ in datagrams_of(pair.server, pair.now)]
         assert max(sizes) == used
 
 
 def test_the_handshake_is_in_small_datagrams(settings):
     pair = Pair(settings, server_name="a.test")
     pair.to_server()
-    assert {len(data) for data, _ in pair.server.datagrams(pair.now)} == {1200}
+    assert {len(data) for data, _ in datagrams_of(pair.server, pair.now)} == {1200}
 
 
 def narrow(client):
@@ -109,7 +110,7 @@ def test_a_new_address_begins_anew_and_is_asked_for_proof(pair):
     assert pair.server._loss.congestion_window == 12_000
     assert not pair.server._loss._rtt_initialized
     path = pair.server._network_paths[0]
-    pair.server.datagrams(pair.now)
+    datagrams_of(pair.server, pair.now)
     assert path.bytes_sent <= 3 * path.bytes_received
     pair.run(100)
     assert pair.server.is_address_validated

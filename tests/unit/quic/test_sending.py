@@ -7,6 +7,7 @@ from edgeproxy.tls.contexts import FrontContext
 from tests.support.quic import (
     Pair,
     any_identity,
+    datagrams_of,
     settings_of,
     uint_var,
     write_frames,
@@ -191,7 +192,7 @@ def test_a_lost_window_is_told_again(pair):
     pair.run(30)
     pair.server.consumed(0, pair.settings.stream_window)
     pair.now += 0.01
-    lost = pair.server.datagrams(pair.now)
+    lost = datagrams_of(pair.server, pair.now)
     assert lost
     pair.run(40)
     assert pair.client._streams[0].max_stream_data_remote == 2 * pair.settings.stream_window
