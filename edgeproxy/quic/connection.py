@@ -56,7 +56,7 @@ logging.getLogger("quic").setLevel(logging.CRITICAL)
 
 # Send windows. What is on its way needs as much as the congestion window, and as much again keeps
 # the next packets from waiting for who produces them; more only grows old here. TCP's counterpart
-# is `Limits.unsent_bytes_max` and what the kernel holds.
+# is `Limits.unsent_bytes_max` and what the kernel holds. Content of the cache is here by reference.
 STREAM_BYTES_MIN: Final = 64 * 1024
 STREAM_BYTES_MAX: Final = 512 * 1024
 CONNECTION_BYTES_MAX: Final = 2 * 1024 * 1024
@@ -358,7 +358,7 @@ class ServerConnection(Paths, Lane, Receiving):
         return max(0, min(self._window - sender.outstanding, self._free_of_all()))
 
     def _free_of_all(self) -> int:
-        return min(4 * self._window, CONNECTION_BYTES_MAX) - self._schedule.outstanding_bytes
+        return CONNECTION_BYTES_MAX - self._schedule.outstanding_bytes
 
     # --- in aioquic's places ----------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from aioquic.quic.packet import QuicFrameType, QuicPacketType
 from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder
 
 from edgeproxy.quic.pacing import Pacer
-from edgeproxy.quic.settings import DATAGRAM_BYTES_MIN, VERSIONS
+from edgeproxy.quic.settings import DATAGRAM_BYTES_MIN, DATAGRAM_BYTES_USUAL, VERSIONS
 
 # A size is tried so often, and given up after so many timeouts in a row.
 _SIZE_PROBES_MAX: Final = 3
@@ -64,6 +64,7 @@ class Paths(QuicConnection):
         if delivery is QuicDeliveryState.ACKED:
             self._max_datagram_size = min(size, self._datagram_bytes)
         else:
+            self._datagram_bytes = min(self._datagram_bytes, DATAGRAM_BYTES_USUAL)
             self._is_size_probe_due = True
 
     def _look_for_black_hole(self) -> None:

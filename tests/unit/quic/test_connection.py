@@ -9,6 +9,7 @@ from aioquic.quic import events
 from aioquic.quic.packet import QuicErrorCode, QuicFrameType
 
 from edgeproxy.quic.connection import (
+    CONNECTION_BYTES_MAX,
     ROOM_BYTES_MIN,
     STREAM_BYTES_MIN,
     ServerConnection,
@@ -101,7 +102,7 @@ def test_all_streams_together_are_bounded(pair):
         room = pair.server.room(stream_id)
         pair.server.queue(stream_id, bytes(room))
         queued += room
-    assert queued == 4 * STREAM_BYTES_MIN
+    assert queued == CONNECTION_BYTES_MAX
     pair.run(300)
     assert pair.relieved[0] == 0
     assert set(pair.relieved) == set(streams)

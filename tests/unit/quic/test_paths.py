@@ -31,7 +31,7 @@ def asked(pair, *streams):
 
 
 def test_the_peers_datagram_size_is_respected(settings):
-    for size, used in ((1200, 1200), (1300, 1300), (65527, 1350)):
+    for size, used in ((1200, 1200), (1300, 1300), (65527, 1452)):
         client = Client(server_name="a.test")
         serialize = client._serialize_transport_parameters
         client._serialize_transport_parameters = lambda size=size, serialize=serialize: (
@@ -50,11 +50,11 @@ def test_the_handshake_is_in_small_datagrams(settings):
     assert {len(data) for data, _ in datagrams_of(pair.server, pair.now)} == {1200}
 
 
-def narrow(client):
-    """Let nothing larger than 1200 octets pass."""
+def narrow(client, octets=1200):
+    """Let nothing larger pass."""
     taken = client.receive_datagram
     client.receive_datagram = lambda data, address, now: (
-        taken(data, address, now) if len(data) <= 1200 else None
+        taken(data, address, now) if len(data) <= octets else None
     )
 
 
@@ -72,8 +72,19 @@ def test_large_datagrams_are_not_sent_where_none_arrives(settings):
     assert pair.server._loss.congestion_window >= window
 
 
-def test_large_datagrams_are_given_up_when_none_arrives_any_more(pair):
+def test_the_next_size_is_tried_where_the_largest_does_not_pass(settings):
+    client = Client(server_name="a.test")
+    narrow(client, 1400)
+    pair = Pair(settings, client=client).run()
+    asked(pair, 0)
+    pair.server.queue(0, bytes(50_000), end=True)
+    pair.run(100)
+    assert pair.received(0) == bytes(50_000)
     assert pair.server._max_datagram_size == 1350
+
+
+def test_large_datagrams_are_given_up_when_none_arrives_any_more(pair):
+    assert pair.server._max_datagram_size == 1452
     narrow(pair.client)
     asked(pair, 0)
     pair.server.queue(0, bytes(1270 * 10), end=True)  # all of them large
