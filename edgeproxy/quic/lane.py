@@ -277,10 +277,10 @@ class Lane(Sending):
         """Hand packets to loss recovery and congestion control."""
         loss, space = self._loss, self._spaces[tls.Epoch.ONE_RTT]
         sent: dict[int, Any] = space.sent_packets
-        on_packet_sent: Any = loss._cc.on_packet_sent
         for packet in packets:
             sent[packet.packet_number] = packet
-            on_packet_sent(packet=packet)
+        on_packet_sent: Any = loss._cc.on_packet_sent
+        on_packet_sent(packet=SentPacket(-1, now, size, (), None))  # all of them, for Reno adds up
         space.ack_eliciting_in_flight += len(packets)
         loss._time_of_last_sent_ack_eliciting_packet = now
         self._packet_number += len(packets)

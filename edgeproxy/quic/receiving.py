@@ -221,27 +221,55 @@ class Receiving(Guarded):
         numbers: Sequence[int] = range(low, high + 1)
         if len(numbers) > len(sent):  # whoever acknowledges much again pays for what is there
             numbers = [each for each in sent if low <= each <= high]
+        found: list[SentPacket | QuicSentPacket] = [
+            each for number in numbers if (each := sent.pop(number, None)) is not None
+        ]
+        if not found:
+            return None
+        ours = [each for each in found if isinstance(each, SentPacket)]
+        if ours:
+            space.ack_eliciting_in_flight -= len(ours)
+            self._arrived(ours, now)
+        if len(ours) < len(found):
+            self._arrived_slowly([each for each in found if type(each) is not SentPacket], now)
+        return found[-1]
+
+    def _arrived(self, packets: Sequence[SentPacket], now: float) -> None:
+        """Tell congestion control and streams of packets of the fast lane.
+
+        What left together is told of together: Reno adds up octets, and looks at when they left.
+        """
         on_packet_acked: Any = self._loss._cc.on_packet_acked
-        last = None
-        for number in numbers:
-            packet = sent.pop(number, None)
-            if packet is None:
-                continue
-            last = packet
+        group = SentPacket(-1, packets[0].sent_time, 0, (), None)
+        sender, first, upto, ends = None, 0, 0, False
+        for packet in packets:
+            if packet.sent_time != group.sent_time:
+                on_packet_acked(packet=group, now=now)
+                group = SentPacket(-1, packet.sent_time, 0, (), None)
+            group.sent_bytes += packet.sent_bytes
+            if packet.acknowledging is not None:
+                handler, arguments = packet.acknowledging
+                handler(_ACKED, *arguments)
+            for each, start, stop, is_end in packet.frames:
+                if each is sender and start == upto:
+                    upto, ends = stop, ends or is_end
+                    continue
+                if sender is not None:
+                    sender.on_data_delivery(_ACKED, first, upto, ends)
+                sender, first, upto, ends = each, start, stop, is_end
+        if sender is not None:
+            sender.on_data_delivery(_ACKED, first, upto, ends)
+        on_packet_acked(packet=group, now=now)
+
+    def _arrived_slowly(self, packets: Sequence[QuicSentPacket], now: float) -> None:
+        """Tell of aioquic's packets, each alone."""
+        for packet in packets:
             if packet.is_ack_eliciting:
-                space.ack_eliciting_in_flight -= 1
+                self._spaces[tls.Epoch.ONE_RTT].ack_eliciting_in_flight -= 1
             if packet.in_flight:
-                on_packet_acked(packet=packet, now=now)
-            if isinstance(packet, SentPacket):
-                for sender, start, stop, is_end in packet.frames:
-                    sender.on_data_delivery(_ACKED, start, stop, is_end)
-                if packet.acknowledging is not None:
-                    handler, arguments = packet.acknowledging
-                    handler(_ACKED, *arguments)
-            else:
-                for handler, arguments in packet.delivery_handlers:
-                    handler(_ACKED, *arguments)
-        return last
+                self._loss._cc.on_packet_acked(packet=packet, now=now)
+            for handler, arguments in packet.delivery_handlers:
+                handler(_ACKED, *arguments)
 
     def _measure_round_trip(self, seconds: float, ack_delay: float, now: float) -> None:
         """Update the estimate (RFC 9002 section 5), as aioquic does."""

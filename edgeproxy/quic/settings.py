@@ -64,6 +64,8 @@ class QuicSettings:
             certificate=unused,
             private_key=unused,
             connection_id_length=CONNECTION_ID_BYTES,
+            # `receiving` and `lane` tell it of groups of packets, which others would count as one
+            congestion_control_algorithm="reno",
             idle_timeout=self.limits.idle_seconds,
             max_data=self.connection_window,
             max_stream_data=self.stream_window,
