@@ -231,7 +231,8 @@ class Receiving(Guarded):
             space.ack_eliciting_in_flight -= len(ours)
             self._arrived(ours, now)
         if len(ours) < len(found):
-            self._arrived_slowly([each for each in found if type(each) is not SentPacket], now)
+            theirs = [each for each in found if not isinstance(each, SentPacket)]
+            self._arrived_slowly(theirs, now)
         return found[-1]
 
     def _arrived(self, packets: Sequence[SentPacket], now: float) -> None:
