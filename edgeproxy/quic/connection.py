@@ -44,6 +44,7 @@ from edgeproxy.quic.lane import Burst, Lane
 from edgeproxy.quic.outgoing import Outgoing
 from edgeproxy.quic.paths import Paths
 from edgeproxy.quic.receiving import Receiving
+from edgeproxy.quic.schedule import LANES_OF_TURNS
 from edgeproxy.quic.sending import Receipt
 from edgeproxy.quic.settings import (
     UNIDIRECTIONAL_STREAMS_MAX,
@@ -312,7 +313,7 @@ class ServerConnection(Paths, Lane, Receiving):
         """Name the streams that had too little room and have some, most urgent first."""
         if not self._starved or self._free_of_all() < ROOM_BYTES_MIN:
             return
-        for stream_id in sorted(self._starved, key=self._schedule.rank):
+        for stream_id in sorted(self._starved, key=self._rank):
             sender = self._writable_sender(stream_id)
             if sender is None:
                 self._starved.discard(stream_id)
@@ -321,6 +322,12 @@ class ServerConnection(Paths, Lane, Receiving):
                 yield stream_id
                 if self._free_of_all() < ROOM_BYTES_MIN:
                     return
+
+    def _rank(self, stream_id: int) -> tuple[int, int]:
+        """Return what streams that want room are sorted by; who shares and has least goes first."""
+        lane = self._schedule.lane(stream_id)
+        sender = self._outgoing(stream_id) if lane in LANES_OF_TURNS else None
+        return lane, stream_id if sender is None else sender.outstanding
 
     def abandon(self, stream_id: int, code: int) -> None:
         """Send RESET_STREAM and drop what is queued."""

@@ -108,6 +108,22 @@ def test_all_streams_together_are_bounded(pair):
     assert set(pair.relieved) == set(streams)
 
 
+def test_incremental_streams_share_the_room_that_becomes_free(pair):
+    streams = [4 * n for n in range(8)]
+    asked(pair, *streams)
+    pair.server._loss._cc.congestion_window = 3_000_000  # as on a path of a large product
+    for stream_id in streams:
+        pair.server.prioritise(stream_id, 3, incremental=True)
+        pair.server.queue(stream_id, bytes(pair.server.room(stream_id)))
+    for _ in range(150):
+        pair.run(1)
+        relieved, pair.relieved = pair.relieved, []
+        for stream_id in relieved:
+            pair.server.queue(stream_id, bytes(pair.server.room(stream_id)))
+    arrived = [len(pair.received(stream_id)) for stream_id in streams]
+    assert min(arrived) > 0.9 * max(arrived) > 500_000
+
+
 def test_nobody_is_woken_up_for_little(pair):
     asked(pair, 0)
     pair.server.queue(0, bytes(pair.server.room(0)))
