@@ -9,6 +9,7 @@ Invariants: octets are let go of in order, as soon as all before them are acknow
 is acknowledged, under way, lost or not sent yet, and only one of these.
 """
 
+import bisect
 from collections import deque
 from typing import Final
 
@@ -175,7 +176,7 @@ class Outgoing(QuicStreamSender):
         self, delivery: QuicDeliveryState, start: int, stop: int, fin: bool
     ) -> None:
         """Take note of what became of a frame; it is acknowledged or lost, never both."""
-        if self.reset_code is not None:
+        if self.reset_code is not None or self.is_finished:  # an end may be under way twice
             return
         if delivery is not QuicDeliveryState.ACKED:
             if stop > start:
@@ -195,9 +196,14 @@ class Outgoing(QuicStreamSender):
             self._finish()
 
     def _lose(self, start: int, stop: int) -> None:
-        ranges = RangeSet([range(*each) for each in self.lost])
-        ranges.add(start, stop)
-        self.lost = [(each.start, each.stop) for each in ranges]
+        lost = self.lost  # of which no two touch, and none overlaps with what was under way
+        at = bisect.bisect_left(lost, (start, stop))
+        if at < len(lost) and lost[at][0] == stop:
+            stop = lost.pop(at)[1]
+        if at and lost[at - 1][1] == start:
+            lost[at - 1] = lost[at - 1][0], stop
+        else:
+            lost.insert(at, (start, stop))
 
     def _advance(self, stop: int) -> None:
         """Let go of what is acknowledged up to there, and of what is behind that if it is, too."""
@@ -246,7 +252,7 @@ class Outgoing(QuicStreamSender):
 
     def _drop(self) -> None:
         self._schedule.outstanding_bytes -= self.outstanding
-        self.acknowledged = self.queued
+        self.acknowledged = self.queued = self.highest_offset
         self._chunks.clear()
         self.lost.clear()
         self.is_end_due = False

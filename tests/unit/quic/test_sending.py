@@ -219,3 +219,19 @@ def test_closing_goes_out_whatever_waits(pair):
     assert pair.closed.error_code == 0x100
     assert pair.closed.reason_phrase == "done"
     assert pair.server.farewell
+
+
+def test_what_was_given_up_while_its_window_was_shut_stays_so(pair):
+    asked(pair, 0, 4)
+    server = pair.server
+    server._streams[0].max_stream_data_remote = 1000
+    server.queue(0, bytes(5000))
+    pair.run(5)
+    assert 0 in server._shut
+    server.abandon(0, 0x10C)
+    write_frames(pair, b"\x10" + uint_var(1 << 30))  # for all streams
+    server.queue(4, b"goes on", end=True)
+    pair.run(10)
+    assert not server.is_over
+    assert [each.stream_id for each in pair.of(events.StreamReset)] == [0]
+    assert pair.received(4) == b"goes on"
