@@ -45,11 +45,11 @@ from edgeproxy.quic.outgoing import Outgoing
 from edgeproxy.quic.paths import Paths
 from edgeproxy.quic.receiving import Receiving
 from edgeproxy.quic.schedule import LANES_OF_TURNS
-from edgeproxy.quic.sending import Receipt
 from edgeproxy.quic.settings import (
     UNIDIRECTIONAL_STREAMS_MAX,
     QuicSettings,
 )
+from edgeproxy.quic.windows import Receipt
 
 log = logging.getLogger(__name__)
 # Its warnings are what peers say and do, a line for each; ours are counted instead.
@@ -89,7 +89,7 @@ class ServerConnection(Paths, Lane, Receiving):
         self._settings = settings
         self._begin_sending()
         self._begin_guarding(settings.limits)
-        self._begin_receiving()
+        self._begin_acknowledged()
         self._ack_delay = _ACK_DELAY_SECONDS
         self._host_cids = [self._named(0)]
         self._host_cids[0].was_sent = True
