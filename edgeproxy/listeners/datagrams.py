@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 Address = tuple[Any, ...]  # (host, port) or, of IPv6, (host, port, flow, scope)
 Ancillary = list[tuple[int, int, bytes]]
+_Octets = bytes | bytearray | memoryview
 
 # We tell peers that 1500 octets are read; what fills the buffer was cut off.
 _READ_BYTES: Final = 2048
@@ -48,7 +49,7 @@ class DatagramSocket:
         self.is_segmenting = True
         self.lost = 0  # datagrams that neither the kernel nor the queue took
         self._is_wildcard = sock.getsockname()[0] in {"0.0.0.0", "::"}  # noqa: S104 - compared
-        self._waiting: deque[tuple[Sequence[bytes], Ancillary, Address]] = deque()
+        self._waiting: deque[tuple[_Octets, int, Ancillary, Address]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         if self._is_wildcard:
             _ask_for_destination(sock)
@@ -74,63 +75,66 @@ class DatagramSocket:
 
     def send(self, datagrams: Sequence[bytes], address: Address, local: Ancillary) -> None:
         """Send all of them there, in order."""
-        at = 0
-        while at < len(datagrams):
-            end = self._run(datagrams, at)
-            self._send(datagrams[at:end], local, address)
-            at = end
+        for data in datagrams:
+            self.send_burst(data, len(data), address, local)
 
-    def _run(self, datagrams: Sequence[bytes], at: int) -> int:
-        """Return the end of those that one call can send: of one size, the last may be smaller."""
-        if not self.is_segmenting:
-            return at + 1
-        size = len(datagrams[at])
-        most = min(len(datagrams), at + min(_SEGMENTS_MAX, _SEGMENTED_BYTES_MAX // max(size, 1)))
-        end = at + 1
-        while end < most and len(datagrams[end]) == size:
-            end += 1
-        if end < most and len(datagrams[end]) < size:
-            end += 1
-        return end
+    def send_burst(
+        self, data: bytes | bytearray, size: int, address: Address, local: Ancillary
+    ) -> None:
+        """Send datagrams that lie one behind the other, of that size each but the last one."""
+        if len(data) <= size:
+            self._send(data, 0, local, address)
+            return
+        segments = min(_SEGMENTS_MAX, _SEGMENTED_BYTES_MAX // size) if self.is_segmenting else 1
+        step = max(segments, 1) * size
+        if len(data) <= step:
+            self._send(data, size, local, address)
+            return
+        view = memoryview(data)
+        for at in range(0, len(data), step):
+            piece = view[at : at + step]
+            self._send(piece, size if len(piece) > size else 0, local, address)
 
-    def _send(self, run: Sequence[bytes], local: Ancillary, address: Address) -> None:
+    def _send(self, data: _Octets, size: int, local: Ancillary, address: Address) -> None:
         if self._waiting:
-            self._wait(run, local, address)
+            self._wait(data, size, local, address)
             return
         try:
-            self._send_now(run, local, address)
+            self._send_now(data, size, local, address)
         except (BlockingIOError, InterruptedError):
-            self._wait(run, local, address)
+            self._wait(data, size, local, address)
 
-    def _send_now(self, run: Sequence[bytes], local: Ancillary, address: Address) -> None:
-        """Raises only BlockingIOError and InterruptedError: what else fails was lost."""
+    def _send_now(self, data: _Octets, size: int, local: Ancillary, address: Address) -> None:
+        """Send one datagram, or segments of a size; what fails but for lack of room is lost.
+
+        Raises:
+            BlockingIOError, InterruptedError: the kernel takes nothing now.
+        """
         try:
-            if len(run) == 1:
-                if local:
-                    self.socket.sendmsg(run, local, 0, address)
-                else:
-                    self.socket.sendto(run[0], address)
-                return
-            segments = (socket.IPPROTO_UDP, _UDP_SEGMENT, struct.pack("=H", len(run[0])))
-            self.socket.sendmsg(run, [*local, segments], 0, address)
+            if size:
+                segments = (socket.IPPROTO_UDP, _UDP_SEGMENT, struct.pack("=H", size))
+                self.socket.sendmsg([data], [*local, segments], 0, address)
+            elif local:
+                self.socket.sendmsg([data], local, 0, address)
+            else:
+                self.socket.sendto(data, address)
         except (BlockingIOError, InterruptedError):
             raise
         except OSError as error:
-            if len(run) > 1 and error.errno in _NO_OFFLOAD:
+            if size and error.errno in _NO_OFFLOAD:
                 self.is_segmenting = False
-                for each in run:
-                    self._send_now([each], local, address)
+                self.send_burst(bytes(data), size, address, local)
                 return
-            self.lost += len(run)  # no way there, too large for the path, and the like
-            log.debug("sending failed: %s", error)
+            self.lost += -(-len(data) // size) if size else 1
+            log.debug("sending failed: %s", error)  # no way there, too large for the path
 
-    def _wait(self, run: Sequence[bytes], local: Ancillary, address: Address) -> None:
+    def _wait(self, data: _Octets, size: int, local: Ancillary, address: Address) -> None:
         if len(self._waiting) >= _WAITING_MAX or self._loop is None:
-            self.lost += len(run)
+            self.lost += -(-len(data) // size) if size else 1
             return
         if not self._waiting:
             self._loop.add_writer(self.socket.fileno(), self._go_on)
-        self._waiting.append((run, local, address))
+        self._waiting.append((data, size, local, address))
 
     def _go_on(self) -> None:
         while self._waiting:

@@ -7,7 +7,7 @@ It owns no socket and no timer: `udp` lends it both.
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from aioquic.quic import events
@@ -17,8 +17,9 @@ from edgeproxy.http.households import household
 from edgeproxy.http.messages import ConnectionInfo
 from edgeproxy.listeners.datagrams import Address, Datagram
 from edgeproxy.listeners.quic_streams import Http3Side, QuicStreams
-from edgeproxy.listeners.turns import Turns
+from edgeproxy.listeners.turns import TURN_SECONDS, Turns
 from edgeproxy.quic.connection import ServerConnection
+from edgeproxy.quic.lane import Burst
 from edgeproxy.tls.contexts import FrontContext
 from edgeproxy.tls.handshakes import Handshake, Outcome, outcome_of_refusal
 from edgeproxy.wire.limits import Limits
@@ -30,7 +31,7 @@ H3_INTERNAL_ERROR: Final = 0x102
 _CRYPTO_ERROR: Final = 0x100
 # More of one client's waits than a window of it is not worth keeping: it is lost, as in a router.
 INBOX_MAX: Final = 128
-# What one turn takes of that, some 3 ms.
+# What is taken of that between two looks at the clock: 3 ms at worst, mostly a tenth of that.
 _BATCH: Final = 16
 _OUTCOMES: Final[dict[int, Outcome]] = {
     40: "no_common_group",
@@ -50,7 +51,7 @@ class Owner(Protocol):
     turns: Turns
     front: FrontContext
 
-    def send(self, channel: "QuicChannel", datagrams: list[tuple[bytes, Address]]) -> None:
+    def send(self, channel: "QuicChannel", bursts: Sequence[Burst]) -> None:
         """Send datagrams of a connection."""
 
     def arm(self, channel: "QuicChannel", at: float | None, now: float) -> None:
@@ -116,10 +117,7 @@ class QuicChannel:
         now = self._owner.clock.monotonic()
         self._is_busy = True
         try:
-            for _ in range(min(len(self._inbox), _BATCH)):
-                datagram = self._inbox.popleft()
-                self.local = datagram.local
-                self.engine.take(datagram.data, datagram.address, now)
+            self._take(now)
             self._dispatch()
             self._relieve()
             if self._goodbye is not None and self.engine.is_settled:
@@ -136,6 +134,16 @@ class QuicChannel:
         self._transmit(now)
         if self._inbox:
             self.wait()
+
+    def _take(self, now: float) -> None:
+        """Let the engine take what arrived, for as long as a turn is."""
+        inbox = self._inbox
+        while inbox:
+            self.local = inbox[-1].local
+            batch = [inbox.popleft()[:2] for _ in range(min(len(inbox), _BATCH))]
+            self.engine.take(batch, now)
+            if self._owner.clock.monotonic() - now >= TURN_SECONDS:
+                break
 
     def fire(self) -> None:
         """Do what time asks for."""
@@ -271,9 +279,9 @@ class QuicChannel:
             self.info.client = str(address[0])
 
     def _transmit(self, now: float) -> None:
-        datagrams = self.engine.datagrams(now)
-        if datagrams:
-            self._owner.send(self, datagrams)
+        bursts = self.engine.bursts(now)
+        if bursts:
+            self._owner.send(self, bursts)
         for event in self.engine.events():  # IDs that were issued with these
             if isinstance(event, events.ConnectionIdIssued):
                 self._owner.names(self, event.connection_id)

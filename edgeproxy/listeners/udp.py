@@ -15,6 +15,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -23,12 +24,13 @@ from aioquic.quic.packet import QuicErrorCode, QuicHeader
 
 from edgeproxy.clock import Clock
 from edgeproxy.http.households import household
-from edgeproxy.listeners.datagrams import Address, Datagram, DatagramSocket
+from edgeproxy.listeners.datagrams import Datagram, DatagramSocket
 from edgeproxy.listeners.quic_channel import Http3Factory, QuicChannel
 from edgeproxy.listeners.turns import Turns
 from edgeproxy.quic import replies
 from edgeproxy.quic.connection import ServerConnection
 from edgeproxy.quic.headers import destination_of, first_packet, long_header
+from edgeproxy.quic.lane import Burst
 from edgeproxy.quic.settings import DATAGRAM_BYTES_MIN, VERSIONS, QuicSettings
 from edgeproxy.quic.tickets import SESSION_LIFETIME_SECONDS
 from edgeproxy.quic.tokens import Proof, RetryTokens
@@ -374,17 +376,11 @@ class UdpListener:
 
     # --- listeners.quic_channel.Owner -------------------------------------------------------------
 
-    def send(self, channel: QuicChannel, datagrams: list[tuple[bytes, Address]]) -> None:
-        """Send; those that go to one place in as few calls as possible."""
+    def send(self, channel: QuicChannel, bursts: Sequence[Burst]) -> None:
+        """Send, in order."""
         sock = self._socket_of[channel]
-        run: list[bytes] = []
-        where = datagrams[0][1]
-        for data, address in datagrams:
-            if address != where:
-                sock.send(run, where, channel.local)
-                run, where = [], address
-            run.append(data)
-        sock.send(run, where, channel.local)
+        for data, size, address in bursts:
+            sock.send_burst(data, size, address, channel.local)
 
     def arm(self, channel: QuicChannel, at: float | None, now: float) -> None:
         """Set a connection's deadline."""

@@ -2,7 +2,7 @@
 
 aioquic's connection does packets, loss recovery and congestion control. This subclass puts our own
 `handshake`, `keys`, checks of `frames`, order of `sending` and knowledge of `paths` into their
-places, and gives what is above a small face: `take`, `events`, `datagrams`, `timer`, `on_timer`,
+places, and gives what is above a small face: `take`, `events`, `bursts`, `timer`, `on_timer`,
 and what may be done to streams. Nothing of that raises for the peer's sake.
 
 Everything here that begins with an underscore and is not defined here is aioquic's; the version is
@@ -13,18 +13,16 @@ that the peer cannot open; what fails inside ends this connection and no other.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from aioquic import tls
 from aioquic.buffer import Buffer
 from aioquic.quic import events
 from aioquic.quic.connection import (
-    END_STATES,
     NetworkAddress,
     QuicConnectionId,
     QuicConnectionState,
-    QuicReceiveContext,
 )
 from aioquic.quic.packet import (
     QuicErrorCode,
@@ -32,9 +30,8 @@ from aioquic.quic.packet import (
     QuicTransportParameters,
     pull_quic_transport_parameters,
 )
-from aioquic.quic.stream import QuicStreamSender
 
-from edgeproxy.quic.frames import SENT_PACKETS_MAX, Guarded, violation
+from edgeproxy.quic.frames import SENT_PACKETS_MAX, violation
 from edgeproxy.quic.handshake import ServerTls
 from edgeproxy.quic.keys import (
     FORGERIES_MAX,
@@ -42,24 +39,19 @@ from edgeproxy.quic.keys import (
     PACKETS_PER_KEY_MAX,
     OneRttKeys,
 )
+from edgeproxy.quic.lane import Burst, Lane
 from edgeproxy.quic.paths import Paths
-from edgeproxy.quic.sending import Place, Receipt
+from edgeproxy.quic.receiving import Receiving
 from edgeproxy.quic.settings import (
     UNIDIRECTIONAL_STREAMS_MAX,
     QuicSettings,
 )
+from edgeproxy.quic.streams import Streams
+from edgeproxy.quic.windows import Receipt
 
 log = logging.getLogger(__name__)
 # Its warnings are what peers say and do, a line for each; ours are counted instead.
 logging.getLogger("quic").setLevel(logging.CRITICAL)
-
-# Send windows. What is on its way needs as much as the congestion window, and as much again keeps
-# the next packets from waiting for who produces them; more only grows old here. TCP's counterpart
-# is `Limits.unsent_bytes_max` and what the kernel holds.
-STREAM_BYTES_MIN: Final = 64 * 1024
-STREAM_BYTES_MAX: Final = 512 * 1024
-CONNECTION_BYTES_MAX: Final = 2 * 1024 * 1024
-ROOM_BYTES_MIN: Final = 16 * 1024  # less is too little to wake anybody up for
 
 # aioquic lends each level of a handshake 16 KiB, which only certificates need.
 _HELLO_BYTES_MAX: Final = 512
@@ -67,7 +59,7 @@ _TICKET_BYTES_MAX: Final = 1024
 _ACK_DELAY_SECONDS: Final = 0.005  # of the 25 ms that we say at most (RFC 9000 section 13.2.1)
 
 
-class ServerConnection(Paths, Guarded):
+class ServerConnection(Paths, Streams, Lane, Receiving):
     """See the module.
 
     `original_id` is what the client called us first, `retry_id` what our Retry called us. `keys`
@@ -87,6 +79,8 @@ class ServerConnection(Paths, Guarded):
         self._settings = settings
         self._begin_sending()
         self._begin_guarding(settings.limits)
+        self._begin_acknowledged()
+        self._begin_streams()
         self._ack_delay = _ACK_DELAY_SECONDS
         self._host_cids = [self._named(0)]
         self._host_cids[0].was_sent = True
@@ -102,9 +96,6 @@ class ServerConnection(Paths, Guarded):
         self._is_validated_by_token = retry_id is not None
         self._begin_paths(settings.datagram_bytes_max)
         self._phase_began = 0
-        self._senders: dict[int, QuicStreamSender] = {}  # those with something in their queues
-        self._outstanding_bytes = 0
-        self._starved: set[int] = set()
 
     # --- state ------------------------------------------------------------------------------------
 
@@ -117,11 +108,6 @@ class ServerConnection(Paths, Guarded):
     def is_closed_by_peer(self) -> bool:
         """Whether it was the peer who closed it."""
         return self._state == QuicConnectionState.DRAINING
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it was closed, by either side: nothing more is sent but what is in `farewell`."""
-        return self._state in END_STATES
 
     @property
     def error_code(self) -> int | None:
@@ -150,22 +136,19 @@ class ServerConnection(Paths, Guarded):
 
     # --- datagrams and time -----------------------------------------------------------------------
 
-    def take(self, data: bytes, address: NetworkAddress, now: float) -> None:
-        """Take a datagram that came from there."""
+    def take(self, datagrams: Sequence[tuple[bytes, NetworkAddress]], now: float) -> None:
+        """Take datagrams in the order in which they came, each with where it came from."""
         path = self._network_paths[0] if self._network_paths else None
-        space = self._spaces.get(tls.Epoch.ONE_RTT)
-        is_second = space is not None and space.ack_at is not None
         try:
-            self.receive_datagram(data, address, now)
+            self._take(datagrams, now)
         except Exception:  # whatever it was, it is this connection's end and no other's
             log.exception("a datagram could not be dealt with")
             self._give_up(QuicErrorCode.INTERNAL_ERROR)
             return
-        if space is not None and is_second and space.ack_at is not None:
-            space.ack_at = now  # every second packet at least (section 13.2.2)
         self.keys.tidy(now, self._loss.get_probe_timeout())
         if self.keys.updates > KEY_UPDATES_MAX:
             self._give_up(QuicErrorCode.KEY_UPDATE_ERROR)
+        space = self._spaces.get(tls.Epoch.ONE_RTT)
         if space is not None and len(space.sent_packets) > SENT_PACKETS_MAX:
             self._give_up(QuicErrorCode.INTERNAL_ERROR)
         if self.keys.forgeries > FORGERIES_MAX:
@@ -184,17 +167,20 @@ class ServerConnection(Paths, Guarded):
                 receipt.delivered += len(event.data)
                 if receipt.is_stopped:
                     self.consumed(event.stream_id, len(event.data))
+                if event.end_stream:
+                    self._schedule.over.append(event.stream_id)
             elif isinstance(event, events.StreamReset):
                 stream = self._streams.get(event.stream_id)
                 if stream is not None:
                     self._credit_rest(stream)
+                    self._schedule.over.append(event.stream_id)
             elif isinstance(event, events.HandshakeCompleted):
                 self._is_size_probe_due = True
                 self._crypto_buffers = {}  # nothing of ours comes behind the ticket
             yield event
 
-    def datagrams(self, now: float) -> list[tuple[bytes, NetworkAddress]]:
-        """Return what is to be sent now, and where to."""
+    def bursts(self, now: float) -> list[Burst]:
+        """Return what is to be sent now, in order."""
         if not self.is_begun or self.is_over:
             return []
         if self._packet_number - self._phase_began >= PACKETS_PER_KEY_MAX:
@@ -202,15 +188,40 @@ class ServerConnection(Paths, Guarded):
             self.request_key_update()
         is_last = self._close_pending
         try:
-            found = self.datagrams_to_send(now)
-            found += self._size_probe(now)
+            found = self._lanes(now) if self.is_lane_open else self._slowly(now)
+            found += map(_burst, self._size_probe(now))
         except Exception:  # as in `take`
             log.exception("no packets could be made")
             self._set_state(QuicConnectionState.TERMINATED)
             return []
         if is_last:
-            self.farewell = tuple(data for data, _ in found)
+            self.farewell = tuple(bytes(each.data) for each in found)
         return found
+
+    def _slowly(self, now: float) -> list[Burst]:
+        """Return aioquic's packets."""
+        return list(map(_burst, self.datagrams_to_send(now)))
+
+    def _lanes(self, now: float) -> list[Burst]:
+        """Return what either lane has to send: content goes by the fast one."""
+        self._pacing_at = None
+        self._forget_over()
+        found = self._control(now) if self._is_control_due() else []
+        content = self._content(now)
+        if content is not None:
+            found.append(content)
+        ack_at = self._spaces[tls.Epoch.ONE_RTT].ack_at
+        if ack_at is not None and ack_at <= now:  # nothing went that could have carried it
+            found += self._control(now)
+        return found
+
+    def _control(self, now: float) -> list[Burst]:
+        """Return packets of aioquic's without content."""
+        self._is_carrying_streams = False
+        try:
+            return self._slowly(now)
+        finally:
+            self._is_carrying_streams = True
 
     def timer(self) -> float | None:
         """Return when `on_timer` is to be called."""
@@ -247,114 +258,6 @@ class ServerConnection(Paths, Guarded):
         for kept in (self._spaces, self._cryptos, self._cryptos_initial, self._streams):
             kept.clear()
         self._streams_queue.clear()
-
-    # --- streams ----------------------------------------------------------------------------------
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether the peer has acknowledged all that was queued: no answer is on its way."""
-        return all(_is_settled(stream.sender) for stream in self._streams.values())
-
-    def open_unidirectional(self) -> int:
-        """Return the next stream of ours that only we write."""
-        stream_id = self.get_next_available_stream_id(is_unidirectional=True)
-        self._get_or_create_stream_for_send(stream_id)
-        return stream_id
-
-    def queue(self, stream_id: int, data: bytes | memoryview, *, end: bool = False) -> None:
-        """Queue data on a stream that takes some."""
-        sender = self._writable_sender(stream_id)
-        if sender is None:
-            return
-        sender._buffer += data
-        if data:
-            sender.buffer_is_empty = False
-            sender._pending.add(sender._buffer_stop, sender._buffer_stop + len(data))
-            sender._buffer_stop += len(data)
-        if end:
-            sender.write(b"", end_stream=True)
-            self._starved.discard(stream_id)
-        self._senders[stream_id] = sender
-        self._outstanding_bytes += len(data)
-        if not end and self._free(sender) < ROOM_BYTES_MIN:
-            self._starved.add(stream_id)
-
-    def room(self, stream_id: int) -> int:
-        """Return how much may be queued on a stream now; `relieved` names it when it was little."""
-        sender = self._writable_sender(stream_id)
-        if sender is None:
-            return 0
-        free = self._free(sender)
-        if free < ROOM_BYTES_MIN:
-            self._starved.add(stream_id)
-        return free
-
-    def relieved(self) -> Iterator[int]:
-        """Name the streams that had too little room and have some, most urgent first."""
-        self._measure()
-        for stream_id in sorted(self._starved, key=self._rank):
-            sender = self._writable_sender(stream_id)
-            if sender is None:
-                self._starved.discard(stream_id)
-            elif self._free(sender) >= ROOM_BYTES_MIN:
-                self._starved.discard(stream_id)
-                yield stream_id
-
-    def abandon(self, stream_id: int, code: int) -> None:
-        """Send RESET_STREAM and drop what is queued."""
-        sender = self._writable_sender(stream_id, even_ended=True)
-        if sender is not None:
-            sender.reset(code)
-            self._drop_queue(stream_id, sender)
-
-    def stop(self, stream_id: int, code: int) -> None:
-        """Send STOP_SENDING; what still comes is credited as it comes."""
-        stream = self._streams.get(stream_id)
-        if stream is None or stream.receiver.is_finished:
-            return
-        stream.receiver.stop(code)
-        receipt = self._receipts.setdefault(stream_id, Receipt())
-        receipt.is_stopped = True
-        self.consumed(stream_id, receipt.delivered)
-
-    def prioritise(self, stream_id: int, urgency: int, *, incremental: bool) -> None:
-        """Set a stream's place in the order; of streams that are gone or not there yet, nothing."""
-        if stream_id in self._streams:
-            place = self._places.setdefault(stream_id, Place())
-            place.urgency, place.is_incremental = urgency, incremental
-
-    def _writable_sender(
-        self, stream_id: int, *, even_ended: bool = False
-    ) -> QuicStreamSender | None:
-        stream = self._streams.get(stream_id)
-        if stream is None or stream.sender.is_finished or self.is_over:
-            return None
-        sender = stream.sender
-        is_done = sender._reset_error_code is not None
-        is_ended = sender._buffer_fin is not None and not even_ended
-        return None if is_done or is_ended else sender
-
-    def _free(self, sender: QuicStreamSender) -> int:
-        window = min(max(2 * self._loss.congestion_window, STREAM_BYTES_MIN), STREAM_BYTES_MAX)
-        own = window - (sender._buffer_stop - sender._buffer_start)
-        of_all = min(4 * window, CONNECTION_BYTES_MAX) - self._outstanding_bytes
-        return max(0, min(own, of_all))
-
-    def _measure(self) -> None:
-        """Count what is outstanding now: acknowledgements go to the streams, not through here."""
-        total = 0
-        for stream_id, sender in list(self._senders.items()):
-            outstanding = sender._buffer_stop - sender._buffer_start
-            if not outstanding:
-                del self._senders[stream_id]
-            total += outstanding
-        self._outstanding_bytes = total
-
-    def _drop_queue(self, stream_id: int, sender: QuicStreamSender) -> None:
-        sender._buffer.clear()
-        self._senders.pop(stream_id, None)
-        self._starved.discard(stream_id)
-        self._measure()
 
     # --- in aioquic's places ----------------------------------------------------------------------
 
@@ -416,27 +319,14 @@ class ServerConnection(Paths, Guarded):
             stateless_reset_token=self._settings.secrets.reset_token(cid),
         )
 
-    def _handle_stop_sending_frame(
-        self, context: QuicReceiveContext, frame_type: int, buf: Buffer
-    ) -> None:
-        start = buf.tell()
-        stream_id = buf.pull_uint_var()
-        buf.seek(start)
-        super()._handle_stop_sending_frame(context, frame_type, buf)
-        stream = self._streams.get(stream_id)
-        if stream is not None:
-            self._drop_queue(stream_id, stream.sender)
-
     def _give_up(self, code: int) -> None:
         if self.is_begun:
             self.close(error_code=code, frame_type=QuicFrameType.PADDING)
 
 
-def _is_settled(sender: QuicStreamSender) -> bool:
-    if sender.is_finished:
-        return True
-    is_ended = sender._buffer_fin is not None or sender._reset_error_code is not None
-    return not is_ended and sender._buffer_start == sender._buffer_stop
+def _burst(datagram: tuple[bytes, NetworkAddress]) -> Burst:
+    data, address = datagram
+    return Burst(data, len(data), address)
 
 
 def _check_parameters(data: bytes) -> None:

@@ -88,11 +88,11 @@ class Guarded(Sending):
     def _handle_idle_frame(
         self, handler: _Handler, context: QuicReceiveContext, frame_type: int, buf: Buffer
     ) -> None:
-        self._charge(context, frame_type)
+        self._charge(context.time, frame_type)
         handler(context, frame_type, buf)
 
-    def _charge(self, context: QuicReceiveContext, frame_type: int) -> None:
-        if not self._idle_frames.take(context.time):
+    def _charge(self, now: float, frame_type: int) -> None:
+        if not self._idle_frames.take(now):
             raise violation(QuicErrorCode.INTERNAL_ERROR, frame_type, "too many control frames")
 
     # --- CRYPTO (section 7.5; RFC 9001 section 4.1.3) ---------------------------------------------
@@ -135,7 +135,7 @@ class Guarded(Sending):
 
     def _count_small(self, context: QuicReceiveContext, frame_type: int, size: int) -> None:
         if not size:
-            self._charge(context, frame_type)
+            self._charge(context.time, frame_type)
         elif not self._small_frames.take(context.time):
             raise violation(QuicErrorCode.INTERNAL_ERROR, frame_type, "too many small pieces")
 
@@ -150,7 +150,7 @@ class Guarded(Sending):
                 QuicErrorCode.PROTOCOL_VIOLATION, frame_type, "acknowledges what was not sent"
             )
         if context is self._acknowledging:  # one says it all
-            self._charge(context, frame_type)
+            self._charge(context.time, frame_type)
         self._acknowledging = context
         space = self._spaces[context.epoch]
         in_flight = space.ack_eliciting_in_flight
@@ -167,21 +167,24 @@ class Guarded(Sending):
     ) -> None:
         before = self._remote_max_data
         super()._handle_max_data_frame(context, frame_type, buf)
+        self._window_opened()
         if self._remote_max_data - before < _WINDOW_STEP_MIN:
-            self._charge(context, frame_type)
+            self._charge(context.time, frame_type)
 
     def _handle_max_stream_data_frame(
         self, context: QuicReceiveContext, frame_type: int, buf: Buffer
     ) -> None:
         start = buf.tell()
-        stream = self._streams.get(buf.pull_uint_var())
+        stream_id = buf.pull_uint_var()
+        stream = self._streams.get(stream_id)
         buf.seek(start)
         before = 0 if stream is None else stream.max_stream_data_remote
         if stream is None:
-            self._charge(context, frame_type)
+            self._charge(context.time, frame_type)
         super()._handle_max_stream_data_frame(context, frame_type, buf)
+        self._window_opened(stream_id)
         if stream is not None and stream.max_stream_data_remote - before < _WINDOW_STEP_MIN:
-            self._charge(context, frame_type)
+            self._charge(context.time, frame_type)
 
     # --- connection IDs (section 5.1.2, 19.15) ----------------------------------------------------
 

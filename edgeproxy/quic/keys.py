@@ -18,6 +18,7 @@ from aioquic.quic.crypto import (
     next_key_phase,
 )
 from aioquic.quic.packet import decode_packet_number
+from cryptography.exceptions import InvalidTag
 
 # Who updates for the sake of it makes us derive keys with every packet. Who does by volume needs
 # one or two in the life of a connection; the figure is that of TLS over TCP (`tls/engine`).
@@ -41,6 +42,11 @@ class OneRttKeys(CryptoPair):
         self._previous: CryptoContext | None = None
         self._previous_until: float | None = None
         self._first_number: int | None = None  # the lowest seen of the current phase
+
+    @property
+    def is_update_requested(self) -> bool:
+        """Whether the next packet is to begin a new phase."""
+        return self._update_key_requested
 
     def decrypt_packet(
         self, packet: bytes, encrypted_offset: int, expected_packet_number: int
@@ -71,6 +77,22 @@ class OneRttKeys(CryptoPair):
         if keys is not self._previous and self._first_number is None:
             self._first_number = number
         return header, payload, number
+
+    def open(self, ciphertext: bytes, header: bytes, number: int) -> bytes | None:
+        """Return the payload of a packet of the current phase, None if it is not the peer's."""
+        aead = self.recv.aead
+        if aead is None:
+            return None
+        try:
+            payload = aead._aead.decrypt(
+                (aead._iv ^ number).to_bytes(12, "big"), ciphertext, header
+            )
+        except InvalidTag:
+            self.forgeries += 1
+            return None
+        if self._first_number is None:
+            self._first_number = number
+        return payload
 
     def tidy(self, now: float, probe_timeout: float) -> None:
         """Forget the last keys when nothing can come that was sent with them."""

@@ -13,9 +13,9 @@ from aioquic.quic.congestion.base import create_congestion_control
 from aioquic.quic.connection import END_STATES, NetworkAddress, QuicConnection, QuicNetworkPath
 from aioquic.quic.packet import QuicFrameType, QuicPacketType
 from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder
-from aioquic.quic.recovery import QuicPacketPacer
 
-from edgeproxy.quic.settings import DATAGRAM_BYTES_MIN, VERSIONS
+from edgeproxy.quic.pacing import Pacer
+from edgeproxy.quic.settings import DATAGRAM_BYTES_MIN, DATAGRAM_BYTES_USUAL, VERSIONS
 
 # A size is tried so often, and given up after so many timeouts in a row.
 _SIZE_PROBES_MAX: Final = 3
@@ -26,6 +26,7 @@ class Paths(QuicConnection):
     """The part of a connection that knows its path; see `connection.ServerConnection`."""
 
     def _begin_paths(self, datagram_bytes_max: int) -> None:
+        self._loss._pacer = Pacer(max_datagram_size=self._configuration.max_datagram_size)
         self._datagram_bytes = datagram_bytes_max  # what may be tried
         self._size_probes = 0
         self._is_size_probe_due = False
@@ -63,6 +64,7 @@ class Paths(QuicConnection):
         if delivery is QuicDeliveryState.ACKED:
             self._max_datagram_size = min(size, self._datagram_bytes)
         else:
+            self._datagram_bytes = min(self._datagram_bytes, DATAGRAM_BYTES_USUAL)
             self._is_size_probe_due = True
 
     def _look_for_black_hole(self) -> None:
@@ -79,7 +81,7 @@ class Paths(QuicConnection):
         )
         fresh.bytes_in_flight = loss._cc.bytes_in_flight
         loss._cc = fresh
-        loss._pacer = QuicPacketPacer(max_datagram_size=size)
+        loss._pacer = Pacer(max_datagram_size=size)
         loss._rtt_initialized = False
         loss._rtt_latest = loss._rtt_smoothed = loss._rtt_variance = 0.0
         loss._rtt_min = math.inf

@@ -23,10 +23,12 @@ from edgeproxy.wire.limits import Limits
 VERSIONS: Final = (int(QuicProtocolVersion.VERSION_1),)
 # Three is what HTTP/3 needs (RFC 9114 section 6.2); Chromium opens one more of a reserved type.
 UNIDIRECTIONAL_STREAMS_MAX: Final = 8
-# RFC 9000 section 14.1: 1200 pass everywhere. 1350 is what Chromium's stack has always sent, and
-# passes everywhere but in tunnels; a connection tries it, and goes on as that turns out.
+# RFC 9000 section 14.1: 1200 pass everywhere. What an Ethernet frame has left for UDP over IPv6 is
+# tried first, then what Chromium's stack has always sent and passes everywhere but in tunnels; a
+# connection goes on as that turns out.
 DATAGRAM_BYTES_MIN: Final = 1200
-DATAGRAM_BYTES_MAX: Final = 1350
+DATAGRAM_BYTES_USUAL: Final = 1350
+DATAGRAM_BYTES_MAX: Final = 1452
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class QuicSettings:
             certificate=unused,
             private_key=unused,
             connection_id_length=CONNECTION_ID_BYTES,
+            # `receiving` and `lane` tell it of groups of packets, which others would count as one
+            congestion_control_algorithm="reno",
             idle_timeout=self.limits.idle_seconds,
             max_data=self.connection_window,
             max_stream_data=self.stream_window,

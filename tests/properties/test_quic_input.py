@@ -18,6 +18,7 @@ from tests.support.quic import (
     Client,
     Pair,
     any_identity,
+    datagrams_of,
     packet_of,
     settings_of,
     uint_var,
@@ -72,7 +73,7 @@ def test_frames_of_any_kind(unforeseen, packets):
     pair.server.queue(0, bytes(3000))
     for each in packets:
         pair.feed(packet_of(pair.client, each, pair.now))
-        pair.server.datagrams(pair.now)
+        datagrams_of(pair.server, pair.now)
         if not pair.server.is_over:
             pair.server.on_timer(pair.now)
     assert unforeseen.records == []
@@ -105,9 +106,9 @@ def test_octets_of_any_kind(unforeseen, data, filled):
     long_header(padded)
     first_packet(padded)
     server = ServerConnection(SETTINGS, original_id=bytes(8))
-    server.take(padded, CLIENT, 1.0)
+    server.take([(padded, CLIENT)], 1.0)
     assert not server.is_begun
-    assert server.datagrams(1.0) == []
+    assert datagrams_of(server, 1.0) == []
     assert unforeseen.records == []
 
 

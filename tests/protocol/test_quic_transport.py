@@ -17,6 +17,7 @@ from tests.support.quic import (
     SERVER,
     Pair,
     any_identity,
+    datagrams_of,
     packet_of,
     settings_of,
     uint_var,
@@ -63,7 +64,7 @@ def deaf(pair, is_deaf):
 def test_packets_of_one_flight_share_datagrams(settings):
     pair = Pair(settings, server_name="a.test")
     pair.to_server()
-    (first, _), *_ = pair.server.datagrams(pair.now)
+    (first, _), *_ = datagrams_of(pair.server, pair.now)
     assert packets_in(first) == [QuicPacketType.INITIAL, QuicPacketType.HANDSHAKE]
     assert len(first) == 1200
 
@@ -89,7 +90,7 @@ def test_acknowledgements_are_not_acknowledged(pair):
     pair.run(10)
     for _ in range(20):
         write_frames(pair, b"\x02\x00\x00\x00\x00")
-        assert pair.server.datagrams(pair.now) == []
+        assert datagrams_of(pair.server, pair.now) == []
         assert pair.server._spaces[tls.Epoch.ONE_RTT].ack_at is None
 
 
@@ -125,7 +126,7 @@ def test_what_is_lost_is_sent_again_and_halves_the_window(pair):
     pair.to_server()
     pair.now += 0.01
     assert pair.server._loss._cc.ssthresh is None
-    lost = pair.server.datagrams(pair.now)
+    lost = datagrams_of(pair.server, pair.now)
     assert lost
     pair.run(5)
     assert pair.server._loss._cc.ssthresh is not None
@@ -135,12 +136,12 @@ def test_what_is_lost_is_sent_again_and_halves_the_window(pair):
 
 def test_silence_is_probed_at_doubling_intervals(pair):
     downloading(pair, 5000)
-    assert pair.server.datagrams(pair.now)
+    assert datagrams_of(pair.server, pair.now)
     times = []
     for _ in range(200):
         pair.now = max(pair.now, pair.server.timer())
         pair.server.on_timer(pair.now)
-        if pair.server.datagrams(pair.now):
+        if datagrams_of(pair.server, pair.now):
             times.append(pair.now)
         if len(times) > 6:
             break
@@ -167,7 +168,7 @@ def test_a_full_window_is_not_sent_at_once(pair):
     pair.server._loss._cc.congestion_window = 200_000
     pair.server._loss._pacer.update_rate(200_000, 0.05)
     pair.now += 1.0
-    burst = len(pair.server.datagrams(pair.now))
+    burst = len(datagrams_of(pair.server, pair.now))
     assert 0 < burst <= 20
     assert pair.server.timer() <= pair.now + 0.01
 
@@ -180,7 +181,7 @@ def test_a_challenge_is_answered_where_it_came_from(pair):
     data = packet_of(pair.client, b"\x1a" + b"12345678", pair.now)
     pair.feed(data, other)
     assert pair.server.address == CLIENT, "a probe moves nothing"
-    answers = [(data, to) for data, to in pair.server.datagrams(pair.now) if to == other]
+    answers = [(data, to) for data, to in datagrams_of(pair.server, pair.now) if to == other]
     assert answers
     seen = []
     table = vars(pair.client)["_QuicConnection__frame_handlers"]

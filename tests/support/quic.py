@@ -16,7 +16,7 @@ from aioquic import tls
 from aioquic.buffer import Buffer
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.connection import QuicConnection
+from aioquic.quic.connection import NetworkAddress, QuicConnection
 from aioquic.quic.packet import QuicPacketType
 from aioquic.quic.packet_builder import QuicPacketBuilder
 from cryptography import x509
@@ -118,6 +118,15 @@ class Client(QuicConnection):
         return subject.rfc4514_string().removeprefix("CN=")
 
 
+def datagrams_of(server: ServerConnection, now: float) -> list[tuple[bytes, NetworkAddress]]:
+    """Return what a server sends now, each datagram alone."""
+    return [
+        (bytes(data[at : at + size]), address)
+        for data, size, address in server.bursts(now)
+        for at in range(0, len(data), size)
+    ]
+
+
 class Pair:
     """Two connections; `filter` may drop or change what the client sends."""
 
@@ -158,13 +167,13 @@ class Pair:
             if header is None:
                 return
             self.server = ServerConnection(self.settings, original_id=header.destination_cid)
-        self.server.take(data, address or self.client_address, self.now)
+        self.server.take([(data, address or self.client_address)], self.now)
         self.server_events += self.server.events()
         self.relieved += self.server.relieved()
 
     def to_client(self) -> None:
         if self.server is not None:
-            for data, address in self.server.datagrams(self.now):
+            for data, address in datagrams_of(self.server, self.now):
                 if address == self.client_address:
                     self.client.receive_datagram(data, SERVER, self.now)
         while (event := self.client.next_event()) is not None:

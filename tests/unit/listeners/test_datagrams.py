@@ -37,7 +37,7 @@ def read(sock):
 RUNS = [
     [b"a" * 1200] * 3,
     [b"a" * 1350] * 70,  # more than one call takes
-    [b"a" * 1200, b"b" * 1200, b"c" * 30, b"d" * 1200, b"e" * 1350, b"f"],
+    [b"a" * 1200] * 9 + [b"the last one may be smaller"],
     [b"x"],
 ]
 
@@ -46,8 +46,9 @@ RUNS = [
 @pytest.mark.parametrize("is_segmenting", [True, False])
 def test_all_are_sent_in_order(reader, writer, run, is_segmenting):
     writer.is_segmenting = is_segmenting
-    writer.send(run, reader.getsockname(), [])
-    assert read(reader) == run
+    writer.send_burst(b"".join(run), len(run[0]), reader.getsockname(), [])
+    writer.send(run[:2], reader.getsockname(), [])
+    assert read(reader) == run + run[:2]
     assert writer.lost == 0
 
 
@@ -70,7 +71,7 @@ class Without:
 def test_without_segmentation_each_goes_alone(reader, writer):
     writer.socket = without = Without(writer.socket, errno.EIO)
     for _ in range(2):
-        writer.send([b"a" * 1200] * 3, reader.getsockname(), [])
+        writer.send_burst(b"a" * 3600, 1200, reader.getsockname(), [])
     assert read(reader) == [b"a" * 1200] * 6
     assert without.calls == 1, "it is asked once"
 
@@ -78,6 +79,8 @@ def test_without_segmentation_each_goes_alone(reader, writer):
 def test_what_cannot_go_is_lost(writer):
     writer.send([b"x" * 70_000], ("127.0.0.1", 9), [])
     assert writer.lost == 1
+    writer.send_burst(b"x" * 70_000, 69_000, ("127.0.0.1", 9), [])
+    assert writer.lost == 2
 
 
 class Full(Without):

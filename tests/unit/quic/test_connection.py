@@ -9,8 +9,6 @@ from aioquic.quic import events
 from aioquic.quic.packet import QuicErrorCode, QuicFrameType
 
 from edgeproxy.quic.connection import (
-    ROOM_BYTES_MIN,
-    STREAM_BYTES_MIN,
     ServerConnection,
 )
 from edgeproxy.quic.connection_ids import Naming
@@ -22,6 +20,7 @@ from tests.support.quic import (
     Pair,
     any_identity,
     ca_in,
+    datagrams_of,
     identity_of,
     settings_of,
     uint_var,
@@ -73,93 +72,6 @@ def test_an_id_that_was_retired_is_replaced(pair):
     (retired,) = pair.of(events.ConnectionIdRetired, server=True)
     assert retired.connection_id in before
     assert len(set(pair.server.connection_ids) - set(before)) == 1
-
-
-# --- room: the bound by acknowledgement ----------------------------------------------------------
-
-
-def test_what_is_queued_is_bounded_until_it_is_acknowledged(pair):
-    asked(pair, 0)
-    room = pair.server.room(0)
-    assert room == STREAM_BYTES_MIN
-    pair.server.queue(0, bytes(room))
-    assert pair.server.room(0) == 0
-    pair.server.datagrams(pair.now)  # sent, and lost
-    assert pair.server.room(0) == 0
-    pair.run(40)
-    assert pair.relieved
-    assert set(pair.relieved) == {0}
-    assert pair.server.room(0) >= STREAM_BYTES_MIN
-
-
-def test_all_streams_together_are_bounded(pair):
-    streams = [4 * n for n in range(90)]
-    asked(pair, *streams)
-    queued = 0
-    for stream_id in streams:
-        room = pair.server.room(stream_id)
-        pair.server.queue(stream_id, bytes(room))
-        queued += room
-    assert queued == 4 * STREAM_BYTES_MIN
-    pair.run(300)
-    assert pair.relieved[0] == 0
-    assert set(pair.relieved) == set(streams)
-
-
-def test_nobody_is_woken_up_for_little(pair):
-    asked(pair, 0)
-    pair.server.queue(0, bytes(pair.server.room(0)))
-    (first, *_) = pair.server.datagrams(pair.now)
-    pair.client.receive_datagram(first[0], SERVER, pair.now)
-    pair.now += 0.1
-    pair.client.handle_timer(pair.now)
-    pair.to_server()
-    assert 0 < pair.server.room(0) < ROOM_BYTES_MIN
-    assert pair.relieved == []
-
-
-def test_room_of_what_is_gone_is_none(pair):
-    asked(pair, 0, 4)
-    assert pair.server.room(400) == 0
-    pair.server.queue(0, b"", end=True)
-    assert pair.server.room(0) == 0
-    pair.server.queue(0, b"behind the end")
-    pair.server.abandon(4, 0x10C)
-    assert pair.server.room(4) == 0
-    pair.server.queue(4, b"behind a reset")
-    pair.server.queue(400, b"nowhere")
-    pair.server.abandon(400, 1)
-    pair.server.stop(400, 1)
-    pair.server.consumed(400, 1)
-    pair.run(5)
-    assert pair.received(0) == b""
-    assert [each.stream_id for each in pair.of(events.StreamReset)] == [4]
-
-
-def test_a_stopped_stream_holds_nothing(pair):
-    asked(pair, 0)
-    pair.server.queue(0, bytes(60_000))
-    pair.client.stop_stream(0, 0x10C)
-    pair.run(5)
-    assert [each.error_code for each in pair.of(events.StopSendingReceived, server=True)] == [0x10C]
-    assert not pair.server._senders
-    assert pair.server.room(0) == 0
-    assert pair.of(events.StreamReset)[0].error_code == 0x10C
-
-
-def test_settled_is_when_all_was_acknowledged(pair):
-    assert pair.server.is_settled
-    asked(pair, 0, 4)
-    pair.server.queue(pair.server.open_unidirectional(), b"control")
-    pair.server.queue(0, b"x", end=True)
-    pair.server.queue(4, b"")
-    assert not pair.server.is_settled
-    pair.run(5)
-    assert pair.server.is_settled
-    pair.server.abandon(4, 1)
-    assert not pair.server.is_settled
-    pair.run(5)
-    assert pair.server.is_settled
 
 
 # --- transport parameters ------------------------------------------------------------------------
@@ -261,7 +173,7 @@ def test_no_more_than_three_times_what_came_before_the_address_is_proven(tmp_pat
     sent = 0
     for _ in range(20):
         pair.now += 1.0
-        sent += sum(len(data) for data, _ in pair.server.datagrams(pair.now))
+        sent += sum(len(data) for data, _ in datagrams_of(pair.server, pair.now))
         pair.server.on_timer(pair.now)
     assert 2 * came < sent <= 3 * came
 
@@ -291,7 +203,7 @@ def test_a_fault_inside_ends_this_connection_only(pair, caplog):
     assert "inside" in caplog.text
 
 
-@pytest.mark.parametrize("part", ["datagrams_to_send", "handle_timer"])
+@pytest.mark.parametrize("part", ["_content", "handle_timer"])
 def test_a_fault_while_sending_ends_it_as_well(pair, caplog, monkeypatch, part):
     def fail(*_):
         raise KeyError("inside")
@@ -299,7 +211,7 @@ def test_a_fault_while_sending_ends_it_as_well(pair, caplog, monkeypatch, part):
     monkeypatch.setattr(pair.server, part, fail)
     if part == "handle_timer":
         pair.server.on_timer(pair.now)
-    assert pair.server.datagrams(pair.now) == []
+    assert datagrams_of(pair.server, pair.now) == []
     assert pair.server.is_over
     assert "inside" in caplog.text
 
@@ -310,18 +222,18 @@ def test_garbage_begins_nothing(settings):
     client.connect(SERVER, now=0.0)
     data = bytearray(client.datagrams_to_send(0.0)[0][0])
     data[200] ^= 1
-    server.take(bytes(data), CLIENT, 0.0)
+    server.take([(bytes(data), CLIENT)], 0.0)
     assert not server.is_begun
-    assert server.datagrams(0.0) == []
-    server.take(b"", CLIENT, 0.0)
-    server.take(bytes(30), CLIENT, 0.0)
+    assert datagrams_of(server, 0.0) == []
+    server.take([(b"", CLIENT)], 0.0)
+    server.take([(bytes(30), CLIENT)], 0.0)
     assert not server.is_begun
 
 
 def test_what_was_released_needs_no_collector(pair):
     asked(pair, 0)
     pair.server.queue(0, bytes(50_000), end=True)
-    pair.server.datagrams(pair.now)
+    datagrams_of(pair.server, pair.now)
     gc.collect()
     gc.disable()
     try:
@@ -336,9 +248,9 @@ def test_what_was_released_needs_no_collector(pair):
 def test_every_second_packet_is_acknowledged_at_once(pair):
     pair.client.send_stream_data(0, b"one")
     pair.to_server()
-    assert pair.server.datagrams(pair.now) == []
+    assert datagrams_of(pair.server, pair.now) == []
     pair.client.send_stream_data(0, b"two")
     pair.to_server()
-    assert len(pair.server.datagrams(pair.now)) == 1
+    assert len(datagrams_of(pair.server, pair.now)) == 1
     space = pair.server._spaces[tls.Epoch.ONE_RTT]
     assert space.ack_at is None

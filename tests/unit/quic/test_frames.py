@@ -16,6 +16,7 @@ from edgeproxy.wire.limits import Limits
 from tests.support.quic import (
     Pair,
     any_identity,
+    datagrams_of,
     settings_of,
     uint_var,
     write_frames,
@@ -185,7 +186,7 @@ def test_who_acknowledges_nothing_is_not_remembered_for_ever(pair, monkeypatch):
     monkeypatch.setattr(connection, "SENT_PACKETS_MAX", 100)
     for n in range(500):
         write_frames(pair, stream(0, 100 * n, bytes(100)))
-        pair.server.datagrams(pair.now)  # lost, or not acknowledged
+        datagrams_of(pair.server, pair.now)  # lost, or not acknowledged
         pair.now += 0.01
     assert len(pair.server._spaces[tls.Epoch.ONE_RTT].sent_packets) <= 103
     assert pair.server.error_code == QuicErrorCode.INTERNAL_ERROR

@@ -8,6 +8,7 @@ from tests.support.quic import (
     Client,
     Pair,
     any_identity,
+    datagrams_of,
     settings_of,
     uint_var,
 )
@@ -30,7 +31,7 @@ def asked(pair, *streams):
 
 
 def test_the_peers_datagram_size_is_respected(settings):
-    for size, used in ((1200, 1200), (1300, 1300), (65527, 1350)):
+    for size, used in ((1200, 1200), (1300, 1300), (65527, 1452)):
         client = Client(server_name="a.test")
         serialize = client._serialize_transport_parameters
         client._serialize_transport_parameters = lambda size=size, serialize=serialize: (
@@ -39,21 +40,21 @@ def test_the_peers_datagram_size_is_respected(settings):
         pair = Pair(settings, client=client).run()
         asked(pair, 0)
         pair.server.queue(0, bytes(10_000))
-        sizes = [len(data) for data, _ in pair.server.datagrams(pair.now)]
+        sizes = [len(data) for data, _ in datagrams_of(pair.server, pair.now)]
         assert max(sizes) == used
 
 
 def test_the_handshake_is_in_small_datagrams(settings):
     pair = Pair(settings, server_name="a.test")
     pair.to_server()
-    assert {len(data) for data, _ in pair.server.datagrams(pair.now)} == {1200}
+    assert {len(data) for data, _ in datagrams_of(pair.server, pair.now)} == {1200}
 
 
-def narrow(client):
-    """Let nothing larger than 1200 octets pass."""
+def narrow(client, octets=1200):
+    """Let nothing larger pass."""
     taken = client.receive_datagram
     client.receive_datagram = lambda data, address, now: (
-        taken(data, address, now) if len(data) <= 1200 else None
+        taken(data, address, now) if len(data) <= octets else None
     )
 
 
@@ -71,8 +72,19 @@ def test_large_datagrams_are_not_sent_where_none_arrives(settings):
     assert pair.server._loss.congestion_window >= window
 
 
-def test_large_datagrams_are_given_up_when_none_arrives_any_more(pair):
+def test_the_next_size_is_tried_where_the_largest_does_not_pass(settings):
+    client = Client(server_name="a.test")
+    narrow(client, 1400)
+    pair = Pair(settings, client=client).run()
+    asked(pair, 0)
+    pair.server.queue(0, bytes(50_000), end=True)
+    pair.run(100)
+    assert pair.received(0) == bytes(50_000)
     assert pair.server._max_datagram_size == 1350
+
+
+def test_large_datagrams_are_given_up_when_none_arrives_any_more(pair):
+    assert pair.server._max_datagram_size == 1452
     narrow(pair.client)
     asked(pair, 0)
     pair.server.queue(0, bytes(1270 * 10), end=True)  # all of them large
@@ -109,7 +121,7 @@ def test_a_new_address_begins_anew_and_is_asked_for_proof(pair):
     assert pair.server._loss.congestion_window == 12_000
     assert not pair.server._loss._rtt_initialized
     path = pair.server._network_paths[0]
-    pair.server.datagrams(pair.now)
+    datagrams_of(pair.server, pair.now)
     assert path.bytes_sent <= 3 * path.bytes_received
     pair.run(100)
     assert pair.server.is_address_validated
