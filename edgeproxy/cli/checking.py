@@ -28,13 +28,17 @@ if TYPE_CHECKING:
 @config_option
 @json_option
 def check(path: Path, as_json: bool) -> None:
-    """Validate a configuration without listening: keys, references, files, certificates, rules."""
+    """Validate a configuration without listening: keys, references, files, certificates, rules.
+
+    Where HTTP/3 is on, UDP ports are tried: those of an edge that runs here should answer, others
+    be free.
+    """
 
     def run() -> int:
         from edgeproxy.cli.loading import load_all
 
         try:
-            loaded = load_all(path)
+            loaded = _with_reach(load_all(path))
         except ConfigError as error:
             if not as_json:
                 raise
@@ -48,6 +52,17 @@ def check(path: Path, as_json: bool) -> None:
         return OK
 
     sys.exit(guarded(run))
+
+
+def _with_reach(loaded: "Inspected") -> "Inspected":
+    """Add what is wrong with the UDP ports for HTTP/3, on this machine and now."""
+    from edgeproxy.cli.reaching import unreachable
+
+    found = [
+        loaded.document.problem(("listen", "http3"), sentence)
+        for sentence in unreachable(loaded.config)
+    ]
+    return loaded._replace(warnings=(*loaded.warnings, *found))
 
 
 def _as_json(problem: Problem) -> dict[str, object]:

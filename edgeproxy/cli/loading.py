@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeproxy.config.certificates import certificate_warnings, load_certificates
+from edgeproxy.config.document import Document
 from edgeproxy.config.load import inspect
 from edgeproxy.config.schema import Config
 from edgeproxy.errors import Problem
@@ -11,11 +12,12 @@ from edgeproxy.tls.identity import Identity
 
 
 class Inspected(NamedTuple):
-    """What can be served, and what is unwise about it."""
+    """What can be served, what is unwise about it, and where it was read."""
 
     config: Config
     identities: tuple[Identity, ...]
     warnings: tuple[Problem, ...]
+    document: Document
 
 
 def load_all(path: Path) -> Inspected:
@@ -28,4 +30,5 @@ def load_all(path: Path) -> Inspected:
     problem = loaded.document.problem
     identities = load_certificates(loaded.config, problem)
     unwise = certificate_warnings(loaded.config, identities, problem)
-    return Inspected(loaded.config, identities, (*loaded.warnings, *unwise))
+    warnings = (*loaded.warnings, *unwise)
+    return Inspected(loaded.config, identities, warnings, loaded.document)

@@ -52,10 +52,9 @@ def _http3(document: dict[str, Any]) -> list[dict[str, Any]]:
 def _http3_line(said: dict[str, Any]) -> str:
     if said["answers"]:
         return f"  HTTP/3      answers at UDP {said['address']}"
-    return (
-        f"  HTTP/3      is switched on, but nobody answers at UDP {said['address']}: "
-        "is there a firewall, or a take-over under way?"
-    )
+    from edgeproxy.cli.reaching import SILENT
+
+    return f"  HTTP/3      {SILENT.format(said['address'])}"
 
 
 def _lines(document: dict[str, Any]) -> list[str]:

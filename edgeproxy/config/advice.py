@@ -6,6 +6,7 @@ to make and that nobody notices until a release does not arrive or a private pag
 
 from collections.abc import Iterator
 
+from edgeproxy.config import alt_svc
 from edgeproxy.config.lint import Finding
 from edgeproxy.config.locate import Loc
 from edgeproxy.config.policies import kind_of, resolve
@@ -18,7 +19,8 @@ _ENTRY_SECONDS_MAX = 3600
 
 
 def findings(config: Config) -> Iterator[Finding]:
-    """Yield warnings about what rules decide."""
+    """Yield warnings about what rules decide, and about what clients are told of HTTP/3."""
+    yield from alt_svc.findings(config)
     for index, host in enumerate(config.host):
         yield from _cors(index, host, config)
         for number, rule in enumerate(host.rule):

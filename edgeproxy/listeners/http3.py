@@ -169,14 +169,14 @@ class Http3Session(Answering[Stream]):
         application.completed(request, response, prepared.size, is_whole=True)
         return None
 
-    def on_too_large(self, stream: Stream) -> None:
-        """Refuse a field section over the limits (RFC 6585 section 5)."""
+    def on_too_large(self, stream: Stream, status: int) -> None:
+        """Refuse a field section or a target over the limits."""
         fields = (
             (b"date", format_date(int(self._now))),
             (b"cache-control", b"no-store"),
             (b"content-length", b"0"),
         )
-        self._sender.respond(stream, encode_status(431) + encode_fields(fields), b"")
+        self._sender.respond(stream, encode_status(status) + encode_fields(fields), b"")
         self._h3.finished(stream)
 
     def on_behind(self, stream: Stream) -> None:

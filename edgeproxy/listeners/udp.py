@@ -130,6 +130,11 @@ class UdpListener:
         """How many handshakes are under way or wait for their turn."""
         return len(self._half_open) + len(self._newcomers)
 
+    @property
+    def lost(self) -> int:
+        """How many datagrams neither the kernel nor the queue before it took."""
+        return sum(each.lost for each in self._sockets)
+
     async def start(self, sockets: list[socket.socket]) -> None:
         """Read from bound, non-blocking sockets, which stay the caller's to close."""
         self.hear(sockets)

@@ -29,7 +29,7 @@ def families(counters: Counters, facts: Facts) -> Iterator[Metric]:
     """Yield everything; the caller sees to it that nothing changes meanwhile."""
     yield _build()
     yield _counter("edge_requests", "Requests answered.", _REQUEST_LABELS, _requests(counters))
-    for name, help_text, count in _plain(counters):
+    for name, help_text, count in _plain(counters, facts):
         yield CounterMetricFamily(name, help_text, value=count)
     for name, help_text, label, counts in _by_word(counters, facts):
         yield _counter(name, help_text, (label,), (((word,), n) for word, n in counts.items()))
@@ -61,7 +61,7 @@ def _requests(counters: Counters) -> Labelled:
         yield (site, rule or NO_RULE, outcome, protocol, str(status)), count
 
 
-def _plain(counters: Counters) -> Iterator[tuple[str, str, int]]:
+def _plain(counters: Counters, facts: Facts) -> Iterator[tuple[str, str, int]]:
     """Name the counters without labels."""
     yield "edge_response_bytes", "Octets of response content sent to clients.", counters.body_bytes
     yield (
@@ -99,6 +99,11 @@ def _plain(counters: Counters) -> Iterator[tuple[str, str, int]]:
         "edge_access_log_lines_dropped",
         "Lines of the access log that nobody took in time.",
         counters.access_log_lines_dropped,
+    )
+    yield (
+        "edge_quic_datagrams_lost",
+        "Datagrams to clients that neither the kernel nor the queue before it took.",
+        facts.datagrams_lost,
     )
 
 
@@ -145,6 +150,12 @@ def _by_word(counters: Counters, facts: Facts) -> Iterator[tuple[str, str, str, 
         "What went wrong on the disk tier; no request fails for it.",
         "reason",
         facts.disk_faults,
+    )
+    yield (
+        "edge_quic_replies",
+        "Datagrams sent where there is no connection, by what they say; each is rate-limited.",
+        "kind",
+        facts.quic_replies,
     )
     yield (
         "edge_certificate_swaps",

@@ -60,6 +60,8 @@ def pack_facts(facts: Facts) -> dict[str, object]:
         "refusals": dict(facts.refusals),
         "tiers": {name: dataclasses.astuple(tier) for name, tier in facts.tiers.items()},
         "disk_faults": dict(facts.disk_faults),
+        "quic_replies": dict(facts.quic_replies),
+        "datagrams_lost": facts.datagrams_lost,
     }
 
 
@@ -70,6 +72,8 @@ def unpack_facts(packed: Mapping[str, Any]) -> Facts:
         refusals=packed["refusals"],
         tiers={name: TierFacts(*tier) for name, tier in packed["tiers"].items()},
         disk_faults=packed["disk_faults"],
+        quic_replies=packed["quic_replies"],
+        datagrams_lost=packed["datagrams_lost"],
     )
 
 
@@ -79,19 +83,25 @@ def ended(facts: Facts) -> Facts:
         refusals=facts.refusals,
         tiers={name: TierFacts(0, 0, 0, tier.evictions) for name, tier in facts.tiers.items()},
         disk_faults=facts.disk_faults,
+        quic_replies=facts.quic_replies,
+        datagrams_lost=facts.datagrams_lost,
     )
 
 
 def sum_facts(all_facts: Iterable[Facts]) -> Facts:
-    """Return connections, refusals, tiers and faults of all of them together."""
+    """Return what is true of all of them together; of processes and certificates they know none."""
     connections: Counter[str] = Counter()
     refusals: Counter[str] = Counter()
     faults: Counter[str] = Counter()
+    replies: Counter[str] = Counter()
+    lost = 0
     tiers: dict[str, TierFacts] = {}
     for facts in all_facts:
         connections.update(facts.connections)
         refusals.update(facts.refusals)
         faults.update(facts.disk_faults)
+        replies.update(facts.quic_replies)
+        lost += facts.datagrams_lost
         for name, tier in facts.tiers.items():
             known = tiers.get(name)
             tiers[name] = tier if known is None else _together(name, known, tier)
@@ -100,6 +110,8 @@ def sum_facts(all_facts: Iterable[Facts]) -> Facts:
         refusals=dict(refusals),
         tiers=tiers,
         disk_faults=dict(faults),
+        quic_replies=dict(replies),
+        datagrams_lost=lost,
     )
 
 

@@ -72,7 +72,14 @@ class Paths(QuicConnection):
             self._max_datagram_size = DATAGRAM_BYTES_MIN
 
     def _moved(self, before: QuicNetworkPath, after: QuicNetworkPath) -> None:
-        """Begin to learn about a new path, unless only a NAT changed its mind (section 9.4)."""
+        """Begin to learn about a new path, unless only a NAT changed its mind (section 9.4).
+
+        What is in flight was lost with the old path and fills the window: one datagram goes beyond
+        it, so that the new path is tried now, and not when a timer fires that the old one's
+        silence has doubled again and again.
+        """
+        self._probe_pending = True
+        self._loss._pto_count = 0
         if before.addr[0] == after.addr[0]:
             return
         loss, size = self._loss, self._configuration.max_datagram_size
@@ -85,6 +92,5 @@ class Paths(QuicConnection):
         loss._rtt_initialized = False
         loss._rtt_latest = loss._rtt_smoothed = loss._rtt_variance = 0.0
         loss._rtt_min = math.inf
-        loss._pto_count = 0
         self._max_datagram_size = DATAGRAM_BYTES_MIN
         self._size_probes, self._is_size_probe_due = 0, True

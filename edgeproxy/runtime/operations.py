@@ -92,6 +92,7 @@ def facts(
     refusals: Counter[str] = Counter()
     for listener in listeners.values():
         refusals.update(listener.refusals)
+    over_udp = [each for each in listeners.values() if isinstance(each, UdpListener)]
     tiers = {"memory": TierFacts(store.objects, store.bytes, store.bytes_max, store.evictions)}
     if disk is not None:
         tiers["disk"] = TierFacts(disk.objects, disk.bytes, disk.bytes_max, disk.evictions)
@@ -101,5 +102,7 @@ def facts(
         refusals=refusals,
         tiers=tiers,
         disk_faults={} if disk is None else dict(disk.faults),
+        quic_replies={kind: n for each in over_udp for kind, n in each.replies.items()},
+        datagrams_lost=sum(each.lost for each in over_udp),
         certificates=tuple(certificates),
     )

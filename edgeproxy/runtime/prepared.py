@@ -90,23 +90,32 @@ def build(
         name: _origin(settings, config.pop.name, clock, known_origins.get(name))
         for name, settings in slices.origin_settings(config).items()
     }
+    return _served(config, origins, before, https_port, has_http3=has_http3)
+
+
+def with_http3(before: Served) -> Served:
+    """Return the same, but that responses call clients to HTTP/3; reads nothing, cannot fail."""
+    return _served(before.config, before.origins, before, before.https_port, has_http3=True)
+
+
+def _served(
+    config: Config,
+    origins: Mapping[str, KnownOrigin],
+    before: Served | None,
+    https_port: int | None,
+    *,
+    has_http3: bool,
+) -> Served:
     made = slices.compile_sites(
         config,
         {name: each.origin for name, each in origins.items()},
         https_port=https_port,
         has_http3=has_http3,
     )
-    if before is None:
-        return Served(config, origins, made, https_port, has_http3)
-    known = {site.name: site for site in before.sites.all}
+    known = {} if before is None else {site.name: site for site in before.sites.all}
     # An equal site stays the object it is: views of what is stored are of its rules.
-    return Served(
-        config,
-        origins,
-        Sites(known[s.name] if known.get(s.name) == s else s for s in made.all),
-        https_port,
-        has_http3,
-    )
+    sites = Sites(known[s.name] if known.get(s.name) == s else s for s in made.all)
+    return Served(config, origins, sites, https_port, has_http3)
 
 
 def prepare(

@@ -46,7 +46,15 @@ from edgeproxy.runtime import stdout
 from edgeproxy.runtime.certificates import Certificates, certificates, front_context
 from edgeproxy.runtime.notify import Notifier
 from edgeproxy.runtime.operations import Operations, claim_control, facts
-from edgeproxy.runtime.prepared import Locate, Prepared, Served, build, prepare, without_line
+from edgeproxy.runtime.prepared import (
+    Locate,
+    Prepared,
+    Served,
+    build,
+    prepare,
+    with_http3,
+    without_line,
+)
 from edgeproxy.runtime.reloading import Read, Reloading, adopt_connections, adopt_log
 from edgeproxy.runtime.sockets import Address, bind_all, close_all, name_of
 from edgeproxy.runtime.udp_sockets import bind_udp
@@ -168,7 +176,7 @@ class PointOfPresence:
         self._sockets = [*https, *http]
         self.https_addresses = [name_of(sock) for sock in https]
         self.http_addresses = [name_of(sock) for sock in http]
-        self._served = self._built(has_http3=self._given is None or bool(self._udp_sockets))
+        self._served = replace(self._served, https_port=self.https_addresses[0][1])
         if self._certificates is not None:
             await self._stand_alone(self._certificates)
         if self.disk is not None:
@@ -262,6 +270,7 @@ class PointOfPresence:
             listener.adopt(self._limits)
         if self._udp is not None:
             self._udp.adopt(self._limits)
+            self._tell_of_http3()  # sockets may have come since this was prepared
         self._adopt_origins(before)
         adopt_log(before.config, config)
         adopt_connections(before.config, config)
@@ -411,22 +420,15 @@ class PointOfPresence:
     def hear_quic(self, sock: socket.socket) -> None:
         """Read a bound UDP socket, this object's from now on: at once, or when there is an edge."""
         self._udp_sockets.append(sock)
-        if self._udp is None:
-            return
-        self._udp.hear([sock])
-        if not self._served.has_http3:  # only now may anybody be told
-            self._served = self._built(has_http3=True)
-            self.edge.adopt(self._served.sites, self._log_of_access())
+        if self._udp is not None:
+            self._udp.hear([sock])
+            self._tell_of_http3()
 
-    def _built(self, *, has_http3: bool) -> Served:
-        """Return what is served, with what responses are to say of HTTP/3."""
-        return build(
-            self._config,
-            clock=self._clock,
-            before=self._served,
-            https_port=self.https_addresses[0][1],
-            has_http3=has_http3,
-        )
+    def _tell_of_http3(self) -> None:
+        """Let responses call clients to HTTP/3 once somebody hears it."""
+        if self._udp_sockets and not self._served.has_http3:
+            self._served = with_http3(self._served)
+            self.edge.adopt(self._served.sites, self._log_of_access())
 
     async def _listen_quic(self) -> None:
         if not self._config.listen.http3:
@@ -446,6 +448,7 @@ class PointOfPresence:
         self._udp = UdpListener(settings, self._begin_http3, turns=self._turns)
         self._stack.push_async_callback(self._udp.aclose)
         await self._udp.start(self._udp_sockets)
+        self._tell_of_http3()  # sockets may have come while this was being started
 
     def _begin_http3(self, streams: QuicStreams) -> Http3Side:
         return Http3Session(streams, self.edge, clock=self._clock, limits=self._limits)

@@ -21,6 +21,10 @@ from edgeproxy.errors import EdgeError
 Field = tuple[bytes, bytes]
 Known = TypeVar("Known")
 
+# What a section over the limits is answered with (RFC 6585 section 5, RFC 9110 section 15.5.15).
+FIELDS_TOO_LARGE: Final = 431
+TARGET_TOO_LONG: Final = 414
+
 _METHODS: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"POST", b"PUT", b"DELETE"})
 _is_method: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _is_name: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch

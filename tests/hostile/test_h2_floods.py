@@ -276,7 +276,7 @@ def test_a_compression_bomb_ends_the_connection_before_it_unfolds():
 def test_sections_over_the_limits_get_431_and_not_a_byte_is_kept(fields):
     peer = Peer().send()
     peer.send(peer.headers(1, (*REQUEST, *fields)))
-    assert peer.sink.too_large == [1]
+    assert peer.sink.too_large == [(1, 431)]
     assert peer.sink.heads == {}
     assert peer.goaway is None
 

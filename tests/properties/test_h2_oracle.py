@@ -70,7 +70,7 @@ class Server:
         if stream.is_remote_ended or self.plans[stream.id].early:
             self.answer(stream)
 
-    def on_too_large(self, stream: Stream) -> None:
+    def on_too_large(self, stream: Stream, status: int) -> None:
         raise AssertionError("nothing is too large here")
 
     def on_content(self, stream: Stream, data: bytes) -> None:

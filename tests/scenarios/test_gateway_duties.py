@@ -238,6 +238,7 @@ async def test_a_target_of_eight_thousand_octets_is_served(stage: Stage) -> None
     stage.reply(path, b"x", FRESH)
     assert (await stage.ask(path)).status == 200
     before = stage.asked
+    assert (await stage.ask(target() + "?" + "q" * 9_000)).status == 414
     assert (await stage.ask(target() + "?" + "q" * 20_000)).status in {414, 431}
     assert stage.asked == before
 

@@ -36,7 +36,7 @@ class Recorder:
         self.content: dict[int, bytes] = {}
         self.trailers: dict[int, list[tuple[bytes, bytes]]] = {}
         self.whole: list[int] = []
-        self.too_large: list[int] = []
+        self.too_large: list[tuple[int, int]] = []
         self.resets: list[int] = []
         self.credits = True
 
@@ -61,8 +61,8 @@ class Recorder:
         if stream.is_remote_ended:
             self._on_whole(stream)
 
-    def on_too_large(self, stream: Stream) -> None:
-        self.too_large.append(stream.id)
+    def on_too_large(self, stream: Stream, status: int) -> None:
+        self.too_large.append((stream.id, status))
         self.streams[stream.id] = stream
 
     def on_content(self, stream: Stream, data: bytes) -> None:

@@ -122,10 +122,10 @@ class Recorder:
         if stream.is_remote_ended:
             self._on_whole(stream)
 
-    def on_too_large(self, stream: Stream) -> None:
+    def on_too_large(self, stream: Stream, status: int) -> None:
         self.too_large.append(stream.id)
         assert self.connection is not None
-        if self.connection.sender.respond(stream, encode_status(431), b""):
+        if self.connection.sender.respond(stream, encode_status(status), b""):
             self.connection.finished(stream)
 
     def on_content(self, stream: Stream, data: bytes) -> None:

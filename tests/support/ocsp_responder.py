@@ -45,7 +45,8 @@ _PIECE = b"x" * 16384
 class OcspResponder:
     """One responder; `mode` may be changed at any time, `requests` holds what was asked.
 
-    `released` is what "slow" waits for. `stop_listening` makes it refuse connections and
+    `released` is what "slow" waits for before it says nothing, `held` what any answer waits for,
+    where there is one. `stop_listening` makes it refuse connections and
     `listen` take its port again.
     """
 
@@ -56,6 +57,7 @@ class OcspResponder:
         self.methods: list[str] = []
         self.heads: list[bytes] = []
         self.released = Barrier()
+        self.held: Barrier | None = None
         self.port = 0
         self._server: asyncio.Server | None = None
 
@@ -71,6 +73,8 @@ class OcspResponder:
         if self._server is not None:
             self._server.close()
             self.released.open()
+            if self.held is not None:
+                self.held.open()
             await self._server.wait_closed()
             self._server = None
 
@@ -112,6 +116,8 @@ class OcspResponder:
         self, method: str, request: ocsp.OCSPRequest, writer: asyncio.StreamWriter
     ) -> None:
         mode = self.mode
+        if self.held is not None:
+            await self.held.passed()
         if mode == "slow":
             await self.released.passed()
         elif mode == "reset":

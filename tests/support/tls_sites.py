@@ -25,6 +25,8 @@ from tests.support.pop import ORIGIN_NAME, scripted_origin
 from tests.support.s_client import request_for, s_client
 from tests.support.served import Served, served
 
+ONE_WORKER = "workers = 1"
+
 _TEXT = """\
 config_version = 1
 
@@ -35,7 +37,7 @@ state_dir = "state"
 [listen]
 https = "127.0.0.1:0"
 metrics = "127.0.0.1:0"
-workers = 1
+{listen}
 
 [tls]
 certs_dir = "certs"
@@ -96,17 +98,17 @@ class TlsSites:
         """Return where a site's certificates are."""
         return self.folder / "certs" / name
 
-    def text(self, tls: str = "") -> str:
-        """Return the configuration; `tls` is text for that table."""
+    def text(self, tls: str = "", listen: str = ONE_WORKER) -> str:
+        """Return the configuration; `tls` and `listen` are text for these tables."""
         filled = {"url": self.origin.url, "origin_name": ORIGIN_NAME, "ca": self.root.path}
         hosts = "".join(_HOST.format(name=name, more=more) for name, more in self.hosts.items())
-        return _TEXT.format(tls=tls, **filled) + hosts
+        return _TEXT.format(tls=tls, listen=listen, **filled) + hosts
 
     @asynccontextmanager
-    async def process(self, tls: str = "", prefix: Sequence[str] = ()):
+    async def process(self, tls: str = "", prefix: Sequence[str] = (), *, listen: str = ONE_WORKER):
         """Run `edgeproxy serve`; yields a `SeenEdge` with its process."""
         path = self.folder / "edge.toml"
-        path.write_text(self.text(tls))
+        path.write_text(self.text(tls, listen))
         async with served(path, prefix) as edge:
             metrics_port = await edge.metrics_port()
             yield SeenEdge(self.folder, self.root.path, edge.port, metrics_port, edge)

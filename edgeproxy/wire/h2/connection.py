@@ -24,7 +24,7 @@ from edgeproxy.wire.h2.requests import parse_request, parse_trailers
 from edgeproxy.wire.h2.sending import Sender
 from edgeproxy.wire.h2.streams import Stream, lane_of
 from edgeproxy.wire.limits import Limits
-from edgeproxy.wire.requests import RequestHead
+from edgeproxy.wire.requests import FIELDS_TOO_LARGE, TARGET_TOO_LONG, RequestHead
 
 _PADDED_OR_PRIORITIZED = PADDED | PRIORITIZED
 
@@ -41,8 +41,8 @@ class Sink(Protocol):
     def on_request(self, stream: Stream, head: RequestHead) -> None:
         """A request to work on; content follows unless `is_remote_ended`."""
 
-    def on_too_large(self, stream: Stream) -> None:
-        """A request's field section passed the limits; nothing of it was kept."""
+    def on_too_large(self, stream: Stream, status: int) -> None:
+        """A request's field section, or its target, passed the limits; nothing of it was kept."""
 
     def on_content(self, stream: Stream, data: bytes) -> None:
         """Content of a request; `credit` it once it is used. The end is in `is_remote_ended`."""
@@ -187,11 +187,11 @@ class Connection(FrameReader):
             raise StreamFault(stream_id, codes.REFUSED_STREAM, "one stream too many")
         self._guard.earn_request()
         if fields is None:
-            self._refuse_too_large(stream_id, flags)
+            self._refuse_too_large(stream_id, flags, FIELDS_TOO_LARGE)
             return
         head = parse_request(fields, stream_id=stream_id, scheme=self._scheme)
         if len(head.target) > self._limits.target_bytes_max:
-            self._refuse_too_large(stream_id, flags)
+            self._refuse_too_large(stream_id, flags, TARGET_TOO_LONG)
             return
         exchange = None
         if flags & END_STREAM:
@@ -209,9 +209,9 @@ class Connection(FrameReader):
             stream.lane = lane_of(parse_priority(head.priority_value))
         self._sink.on_request(stream, head)
 
-    def _refuse_too_large(self, stream_id: int, flags: int) -> None:
+    def _refuse_too_large(self, stream_id: int, flags: int, status: int) -> None:
         self._guard.spend_reset("requests over the limits")
-        self._sink.on_too_large(self._add(stream_id, flags))
+        self._sink.on_too_large(self._add(stream_id, flags), status)
 
     def _add(self, stream_id: int, flags: int) -> Stream:
         stream = Stream(stream_id, self.sender.initial_window, self._receiver.initial_window)

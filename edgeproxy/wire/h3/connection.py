@@ -26,6 +26,8 @@ from edgeproxy.wire.h3.transport import Transport
 from edgeproxy.wire.h3.unidirectional import Unidirectional
 from edgeproxy.wire.limits import Limits
 from edgeproxy.wire.requests import (
+    FIELDS_TOO_LARGE,
+    TARGET_TOO_LONG,
     Field,
     MalformedRequest,
     RequestHead,
@@ -50,8 +52,8 @@ class Sink(Protocol):
     def on_request(self, stream: Stream, head: RequestHead) -> None:
         """A request to work on; content follows unless `is_remote_ended`."""
 
-    def on_too_large(self, stream: Stream) -> None:
-        """A request's field section passed the limits; nothing of it was kept."""
+    def on_too_large(self, stream: Stream, status: int) -> None:
+        """A request's field section, or its target, passed the limits; nothing of it was kept."""
 
     def on_content(self, stream: Stream, data: bytes) -> None:
         """Content of a request; `credit` it once it is used. The end is in `is_remote_ended`."""
@@ -240,10 +242,10 @@ class Connection(RequestReader):
             return False
         self._transport.consumed(stream_id, len(data))
         head = self._head_of(stream_id, data[start:])
-        if head is None:
+        if isinstance(head, int):
             stream = self._add(stream_id)
             stream.has_fin = stream.is_remote_ended = True
-            self._refuse_too_large(stream)
+            self._refuse_too_large(stream, head)
             return True
         if head.content_length:
             raise StreamFault(stream_id, codes.MESSAGE_ERROR, "content-length without content")
@@ -258,8 +260,8 @@ class Connection(RequestReader):
             self._sink.on_request(stream, head)
         return True
 
-    def _head_of(self, stream_id: int, section: bytes) -> RequestHead | None:
-        """Read a request's field section; None if it is over the limits."""
+    def _head_of(self, stream_id: int, section: bytes) -> RequestHead | int:
+        """Read a request's field section; the status of its refusal if it is over the limits."""
         limits = self._limits
         try:
             fields = qpack.decode(
@@ -269,10 +271,10 @@ class Connection(RequestReader):
             )
             head = parse_request(fields, self._scheme)
         except FieldSectionTooLarge:
-            return None
+            return FIELDS_TOO_LARGE
         except MalformedRequest as error:
             raise StreamFault(stream_id, codes.MESSAGE_ERROR, str(error)) from None
-        return head if len(head.target) <= limits.target_bytes_max else None
+        return head if len(head.target) <= limits.target_bytes_max else TARGET_TOO_LONG
 
     def _lane_of(self, stream_id: int, head: RequestHead) -> int:
         """Return a request's priority, of which the transport is told (RFC 9218 sections 4, 7)."""
@@ -287,14 +289,14 @@ class Connection(RequestReader):
         stream = self.streams[stream_id] = Stream(stream_id, self._guard.now)
         return stream
 
-    def _refuse_too_large(self, stream: Stream) -> None:
+    def _refuse_too_large(self, stream: Stream, status: int) -> None:
         stream.expects = EXPECTS_CONTENT
         self._guard.spend_reset("requests over the limits")
-        self._sink.on_too_large(stream)
+        self._sink.on_too_large(stream, status)
 
     def _on_large_section(self, stream: Stream, size: int) -> None:
         if stream.expects == EXPECTS_HEAD:
-            self._refuse_too_large(stream)
+            self._refuse_too_large(stream, FIELDS_TOO_LARGE)
         else:
             self._on_trailers(stream, None)
 
@@ -303,8 +305,8 @@ class Connection(RequestReader):
             self._on_trailers(stream, section)
             return
         head = self._head_of(stream.id, section)
-        if head is None:
-            self._refuse_too_large(stream)
+        if isinstance(head, int):
+            self._refuse_too_large(stream, head)
             return
         stream.expects = EXPECTS_CONTENT
         stream.lane = self._lane_of(stream.id, head)

@@ -223,3 +223,10 @@ async def test_a_section_over_the_limits_is_answered_431(peer: SessionPeer):
     assert peer.resets == {3: codes.NO_ERROR}
     peer.send(data_frame(3, b"abc", end=True))
     assert peer.goaway is None
+
+
+async def test_a_target_over_the_limit_is_answered_414(peer: SessionPeer):
+    fields = [(n, b"/" * 8193 if n == b":path" else v) for n, v in HIT]
+    peer.send(peer.headers(1, fields))
+    assert peer.status(1) == b"414"
+    assert peer.application.requests == []

@@ -142,6 +142,12 @@ async def test_a_section_over_the_limits_is_answered_431(peer: SessionPeer):
     assert peer.transport.stops == {4: codes.NO_ERROR}
 
 
+async def test_a_target_over_the_limit_is_answered_414(peer: SessionPeer):
+    peer.on(0, headers(request(b"/" * 8193)), end=True)
+    assert peer.status(0) == b"414"
+    assert peer.application.requests == []
+
+
 # --- before the answer --------------------------------------------------------------------------
 
 

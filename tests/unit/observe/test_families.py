@@ -11,6 +11,8 @@ from edgeproxy.observe.families import families
 FACTS = Facts(
     connections={"https": 3, "http": 0},
     refusals={"connections_max": 2},
+    quic_replies={"retry": 4, "stateless_reset": 1},
+    datagrams_lost=6,
     tiers={"memory": TierFacts(5, 1000, 4096, 7)},
     certificates=(
         CertificateFacts("a.example", "ecdsa", 100.0, 900.0, 200.0, 300.0),
@@ -70,6 +72,8 @@ def test_every_counter_is_shown():
         ("edge_refusals_total{of=connection,limit=connections_max}", 2),
         ("edge_codings_total{source=identity,target=br,level=fast}", 4),
         ("edge_connections{listener=https}", 3),
+        ("edge_quic_replies_total{kind=retry}", 4),
+        ("edge_quic_datagrams_lost_total{}", 6),
         ("edge_draining{}", 0),
         ("edge_cache_objects{tier=memory}", 5),
         ("edge_cache_bytes{tier=memory}", 1000),

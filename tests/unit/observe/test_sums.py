@@ -59,6 +59,8 @@ ONE = Facts(
     connections={"https": 2},
     refusals={"tls": 1},
     tiers={"memory": TierFacts(1, 10, 100, 5), "disk": TierFacts(7, 70, 700, 1)},
+    quic_replies={"retry": 1},
+    datagrams_lost=2,
 )
 
 
@@ -71,11 +73,15 @@ def test_facts_are_added_but_what_is_shared_is_there_once():
         connections={"https": 1, "http": 4},
         refusals={"tls": 2},
         tiers={"memory": TierFacts(2, 20, 100, 0), "disk": TierFacts(8, 60, 700, 2)},
+        quic_replies={"retry": 2, "refusal": 1},
+        datagrams_lost=3,
     )
     assert sum_facts([ONE, other]) == Facts(
         connections={"https": 3, "http": 4},
         refusals={"tls": 3},
         tiers={"memory": TierFacts(3, 30, 200, 5), "disk": TierFacts(8, 70, 700, 3)},
+        quic_replies={"retry": 3, "refusal": 1},
+        datagrams_lost=5,
     )
     assert sum_facts([]) == Facts()
 
@@ -84,4 +90,6 @@ def test_of_a_process_that_has_ended_its_counts_stay():
     assert sum_facts([ended(ONE)]) == Facts(
         refusals={"tls": 1},
         tiers={"memory": TierFacts(0, 0, 0, 5), "disk": TierFacts(0, 0, 0, 1)},
+        quic_replies={"retry": 1},
+        datagrams_lost=2,
     )

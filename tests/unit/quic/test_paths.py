@@ -149,3 +149,16 @@ def test_a_client_without_connection_ids_may_move(settings):
     pair.run(100)
     assert pair.server.is_address_validated
     assert pair.received(0) == bytes(60_000)
+
+
+def test_a_client_that_was_away_goes_on_as_soon_as_it_is_back(pair):
+    asked(pair, 0)
+    pair.server.queue(0, bytes(60_000), end=True)
+    pair.client_address = (CLIENT[0], 60_000)  # which the server does not know: all is lost
+    pair.run(400)
+    assert pair.server._loss._pto_count == 6
+    pair.client.send_ping(1)
+    pair.run(2)
+    assert pair.received(0)  # and not when the timer would have fired, seconds later
+    pair.run(40)
+    assert pair.received(0) == bytes(60_000)

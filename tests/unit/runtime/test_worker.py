@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -10,13 +11,17 @@ from edgeproxy.clock import SystemClock
 from edgeproxy.config.certificates import load_certificates
 from edgeproxy.config.load import load_text
 from edgeproxy.errors import ConfigError, UnavailableError
+from edgeproxy.probe.addresses import Address
+from edgeproxy.probe.quic import answers_quic
 from edgeproxy.runtime.certificates import front_context
 from edgeproxy.runtime.sockets import bind_all, close_all, name_of
-from edgeproxy.runtime.worker import Given, PointOfPresence
+from edgeproxy.runtime.udp_sockets import bind_udp
+from edgeproxy.runtime.worker import Given, PointOfPresence, QuicShare
 from tests.support.barrier import Barrier, settle
 from tests.support.clock import ManualClock
 from tests.support.h1_client import h1_client
 from tests.support.h2_client import h2_client
+from tests.support.h3_client import h3_client
 from tests.support.pop import ENTRY, clock_of_today, make_place, scripted_origin
 
 NOWHERE = "https://127.0.0.1:9"
@@ -193,6 +198,82 @@ async def test_one_of_several_serves_on_what_it_is_given(place, origin):
     assert await pop.drain() is True
     await pop.aclose()
     close_all([sock])
+
+
+# --- HTTP/3 ---------------------------------------------------------------------------------------
+
+QUIC = "http3 = true"
+
+
+async def alt_svc(port: int, place) -> str:
+    async with h2_client(port, place.ca.path) as client:
+        return (await client.get("/a"))["alt-svc"]
+
+
+async def test_http3_is_one_more_way_in(place, origin):
+    pop = PointOfPresence(config_of(place, origin.url, listen=QUIC))
+    await pop.start()
+    port = pop.https_addresses[0][1]
+    async with h3_client(port) as client:
+        reply = await client.get("/a")
+        assert (reply.status, reply.fields[b"alt-svc"]) == (200, b'h3=":%d"; ma=86400' % port)
+        assert pop.facts().connections == {"https": 0, "http3": 1}
+        assert pop.connections == 1
+        assert await asyncio.to_thread(answers_quic, Address("127.0.0.1", port))
+        facts = pop.facts()
+        assert (facts.quic_replies, facts.datagrams_lost) == ({"version_negotiation": 1}, 0)
+        assert (await pop._status())["http3"] == [("127.0.0.1", port)]
+        assert await pop.drain() is True
+        await client.terminated
+    await pop.aclose()
+    close_all(sock for [sock] in bind_udp([("127.0.0.1", port)], 1))
+
+
+@asynccontextmanager
+async def one_of_several(place, origin, *, disk: str = ""):
+    """Make one of several workers, and the UDP socket that it is to be given."""
+    config = config_of(place, origin.url, listen=QUIC, limits=disk)
+    front = front_context(config, load_certificates(config), SystemClock())
+    [sock] = bind_all([("127.0.0.1", 0)])
+    [[udp]] = bind_udp([name_of(sock)], 1)
+    pop = PointOfPresence(config, given=Given(front, [sock], [], quic=QuicShare()))
+    try:
+        yield pop, udp
+    finally:
+        await pop.aclose()
+        close_all([sock])
+    assert udp.fileno() == -1  # it was the worker's
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile", "after"])
+async def test_whenever_a_socket_comes_clients_are_called_to_it(place, origin, when):
+    disk = '\n[cache.disk]\npath = "disk"\nsize = "16MiB"\n' if when == "meanwhile" else ""
+    async with one_of_several(place, origin, disk=disk) as (pop, udp):
+        if when == "before":
+            pop.hear_quic(udp)
+        starting = asyncio.get_running_loop().create_task(pop.start())
+        if when == "meanwhile":
+            await asyncio.sleep(0)  # it opens its index now
+            assert not starting.done()
+            pop.hear_quic(udp)
+        await starting
+        port = pop.https_addresses[0][1]
+        if when == "after":
+            assert await alt_svc(port, place) == ""
+            pop.hear_quic(udp)
+        assert await alt_svc(port, place) == f'h3=":{port}"; ma=86400'
+        async with h3_client(port) as client:
+            assert (await client.get("/a")).status == 200
+
+
+async def test_a_configuration_that_was_prepared_before_a_socket_came(place, origin):
+    async with one_of_several(place, origin) as (pop, udp):
+        await pop.start()
+        later = config_of(place, origin.url, listen=f"{QUIC}\nalt_svc_port = 9")
+        prepared = await pop.prepare(later)
+        pop.hear_quic(udp)
+        pop.apply(prepared)
+        assert await alt_svc(pop.https_addresses[0][1], place) == 'h3=":9"; ma=86400'
 
 
 async def test_certificates_are_looked_at_where_they_are_its_own(place):

@@ -102,18 +102,18 @@ def test_trailers_over_the_limits_end_the_content_all_the_same():
 def test_a_section_over_the_limits_is_told_and_the_connection_lives():
     peer = Peer()
     peer.send(peer.headers(1, (*REQUEST, *[(b"name", b"value")] * 200)))
-    assert peer.sink.too_large == [1]
+    assert peer.sink.too_large == [(1, 431)]
     peer.get(3)
     assert peer.sink.whole == [3]
 
 
 def test_a_target_over_the_limit_is_told_as_well():
-    """RFC 9110 section 4.1: what we take, every next hop should take; HTTP/1.1 says 414 here."""
+    """RFC 9110 sections 4.1 and 15.5.15: what we take, every next hop should take."""
     peer = Peer()
     for size, stream_id in ((8192, 1), (8193, 3)):
         fields = (*REQUEST[:3], (b":path", b"/" * size))
         peer.send(peer.headers(stream_id, fields))
-    assert (peer.sink.whole, peer.sink.too_large) == ([1], [3])
+    assert (peer.sink.whole, peer.sink.too_large) == ([1], [(3, 414)])
 
 
 def test_priorities_come_from_the_field_and_an_earlier_update_overrules_it():

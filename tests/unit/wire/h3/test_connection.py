@@ -189,8 +189,10 @@ def test_sections_over_the_limits_are_answered():
 
 
 def test_targets_over_the_limits_are_answered():
-    peer = Peer().on(0, headers([*REQUEST[:3], (b":path", b"/" * 8193)]), end=True)
-    assert peer.status(0) == b"431"
+    """RFC 9110 section 15.5.15, whether the end comes along or not."""
+    long = headers([*REQUEST[:3], (b":path", b"/" * 8193)])
+    peer = Peer().on(0, long, end=True).on(4, long)
+    assert peer.status(0) == peer.status(4) == b"414"
     assert Peer().on(0, headers([*REQUEST[:3], (b":path", b"/" * 8192)]), end=True).sink.heads
 
 
