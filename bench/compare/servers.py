@@ -199,23 +199,22 @@ def origin(setting: Setting, core: int | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def edge(setting: Setting, *, workers: int = 1) -> Iterator[Server]:
+def edge(setting: Setting, *, workers: int = 1, http3: bool = False) -> Iterator[Server]:
     """Run the edge with rules, Cache-Status, Age, Date and HSTS: what a hit costs in the field.
 
     Several workers have all cores.
     """
     port = free_port()
     config = setting.folder / f"edge-{workers}.toml"
-    config.write_text(
-        EDGE.format(
-            workers=workers,
-            port=port,
-            origin_port=setting.origin_port,
-            ca=setting.ca,
-            chain=setting.chain,
-            key=setting.key,
-        )
+    text = EDGE.format(
+        workers=workers,
+        port=port,
+        origin_port=setting.origin_port,
+        ca=setting.ca,
+        chain=setting.chain,
+        key=setting.key,
     )
+    config.write_text(text.replace("[listen]", "[listen]\nhttp3 = true") if http3 else text)
     command = [sys.executable, "-m", "edgeproxy", "serve", "-c", str(config)]
     core = setting.core if workers == 1 else None
     with running(command, port, setting.folder / f"edge-{workers}.log", core) as pid:

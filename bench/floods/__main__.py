@@ -2,7 +2,8 @@
 
 One worker process on one core, the attacker on another; the good client shares the attacker's core
 at a higher priority (if we may), so its control says what the core itself made it wait. Before each
-flood the same client is measured without one.
+flood the same client is measured without one. Beside floods over QUIC the client speaks HTTP/3, on
+the same UDP socket; those run for `--quic-seconds`.
 """
 
 import argparse
@@ -30,6 +31,8 @@ from bench.compare.servers import (
 )
 from bench.floods.attacks import ATTACKS, Attack
 from bench.floods.client import LEAD_SECONDS
+from bench.floods.quic_attacks import QUIC_ATTACKS
+from bench.floods.quic_peer import QuicAttack
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 BAR_MILLISECONDS = 50.0
@@ -78,6 +81,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.floods", description=__doc__)
     parser.add_argument("--only", action="append", metavar="WORDS", help="floods of this name")
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--quic-seconds", type=float, default=2.0)
     parser.add_argument(
         "--rate", type=float, default=100.0, help="the client's requests per second"
     )
@@ -102,9 +106,11 @@ def _module(core: int, name: str, *words: object, priority: int = 0) -> list[str
     return ["taskset", "-c", str(core), *command]
 
 
-def _client(options: argparse.Namespace, port: int, seconds: float) -> "subprocess.Popen[str]":
+def _client(
+    options: argparse.Namespace, port: int, seconds: float, protocol: str
+) -> "subprocess.Popen[str]":
     priority = -15 if os.geteuid() == 0 else 0
-    words = (port, seconds, options.rate)
+    words = (port, seconds, options.rate, protocol)
     command = _module(options.attacker_core, "client", *words, priority=priority)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -161,16 +167,21 @@ def scheduled(pid: int) -> tuple[float, float]:
     return int(ran) / 1e9, int(waited) / 1e9
 
 
-def measure(attack: Attack, options: argparse.Namespace, port: int, pid: int) -> Outcome:
+def measure(
+    attack: Attack | QuicAttack, options: argparse.Namespace, port: int, pid: int
+) -> Outcome:
     """Measure the client alone, then beside the flood."""
-    without = _waits(_client(options, port, options.seconds))
+    is_quic = isinstance(attack, QuicAttack)
+    lasts = options.quic_seconds if is_quic else options.seconds
+    protocol, program = ("h3", "quic_attacker") if is_quic else ("h2", "attacker")
+    without = _waits(_client(options, port, lasts, protocol))
     before, (ran, waited) = resident_bytes(pid) / _MIB, scheduled(pid)
     with Peak(pid) as peak:
-        client = _client(options, port, options.seconds)
-        seconds = options.seconds + LEAD_SECONDS
+        client = _client(options, port, lasts, protocol)
+        seconds = lasts + LEAD_SECONDS
         words = (port, attack.name, seconds, "127.0.0.2")
         attacker = subprocess.Popen(
-            _module(options.attacker_core, "attacker", *words, priority=5),
+            _module(options.attacker_core, program, *words, priority=5),
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -179,7 +190,7 @@ def measure(attack: Attack, options: argparse.Namespace, port: int, pid: int) ->
         said: dict[str, Any] = json.loads(attacker.communicate(timeout=120)[0])
     time.sleep(1.0)
     return Outcome(
-        attack=attack.name,
+        attack=label(attack),
         without=without,
         beside=beside,
         worker_cpu=ran / seconds,
@@ -213,19 +224,27 @@ def row(found: Outcome) -> str:
     )
 
 
+def label(attack: Attack | QuicAttack) -> str:
+    """Return the name under which a flood is found and shown."""
+    return f"QUIC: {attack.name}" if isinstance(attack, QuicAttack) else attack.name
+
+
 def run(options: argparse.Namespace) -> list[Outcome]:
     """Start a worker and an origin, and attack."""
     wanted = [
         attack
-        for attack in ATTACKS
-        if not options.only or any(words.lower() in attack.name.lower() for words in options.only)
+        for attack in (*ATTACKS, *QUIC_ATTACKS)
+        if not options.only or any(words.lower() in label(attack).lower() for words in options.only)
     ]
     found = []
     with tempfile.TemporaryDirectory(prefix="edgeproxy-floods-") as name:
         folder = Path(name)
         chain, key, ca = make_certificates(folder)
         setting = Setting(folder, chain, key, ca, free_port(), options.worker_core)
-        with origin(setting, core=options.attacker_core), edge(setting) as worker:
+        with (
+            origin(setting, core=options.attacker_core),
+            edge(setting, http3=True) as worker,
+        ):
             for size in (1024, 1_048_576):
                 warm(worker, size)
             pid = serving(folder)
@@ -246,6 +265,7 @@ def main(argv: list[str] | None = None) -> int:
     document = {
         "commit": commit(),
         "seconds": options.seconds,
+        "quic_seconds": options.quic_seconds,
         "requests_per_second": options.rate,
         "floods": [asdict(each) for each in found],
     }

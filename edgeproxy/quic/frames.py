@@ -112,6 +112,8 @@ class Guarded(Sending):
             raise violation(
                 QuicErrorCode.PROTOCOL_VIOLATION, frame_type, "handshake data of the wrong level"
             )
+        if end <= receiver.highest_offset:
+            self._charge(context.time, frame_type)
         super()._handle_crypto_frame(context, frame_type, buf)
         _check_ranges(receiver, frame_type)
 
@@ -125,19 +127,31 @@ class Guarded(Sending):
         if frame_type & _HAS_OFFSET:
             buf.pull_uint_var()
         size = buf.pull_uint_var() if frame_type & _HAS_LENGTH else buf.capacity - buf.tell()
-        if size < _SMALL_BYTES and not frame_type & _IS_LAST:
-            self._count_small(context, frame_type, size)
+        if size < _SMALL_BYTES:
+            self._count_small(context, frame_type, stream_id, size)
         buf.seek(start)
         super()._handle_stream_frame(context, frame_type, buf)
         stream = self._streams.get(stream_id)
         if stream is not None:
             _check_ranges(stream.receiver, frame_type)
 
-    def _count_small(self, context: QuicReceiveContext, frame_type: int, size: int) -> None:
-        if not size:
+    def _count_small(
+        self, context: QuicReceiveContext, frame_type: int, stream_id: int, size: int
+    ) -> None:
+        """Count what brings little; the end of a stream does not, the first time."""
+        if frame_type & _IS_LAST:
+            if self._has_ended(stream_id):
+                self._charge(context.time, frame_type)
+        elif not size:
             self._charge(context.time, frame_type)
         elif not self._small_frames.take(context.time):
             raise violation(QuicErrorCode.INTERNAL_ERROR, frame_type, "too many small pieces")
+
+    def _has_ended(self, stream_id: int) -> bool:
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            return self._stream_is_discarded(stream_id)
+        return stream.receiver._final_size is not None
 
     # --- ACK (section 13.1) -----------------------------------------------------------------------
 

@@ -61,7 +61,10 @@ def test_the_state_that_is_read_is_there(pair):
     server = pair.server
     assert has(server, CONNECTION_STATE) == []
     assert has(server._streams[0].sender, SENDER_STATE) == []
-    assert has(server._streams[0].receiver, "_buffer _ranges highest_offset stop_pending") == []
+    assert (
+        has(server._streams[0].receiver, "_buffer _final_size _ranges highest_offset stop_pending")
+        == []
+    )
     assert has(server._loss, RECOVERY_STATE) == []
     assert has(server._network_paths[0], "addr is_validated validation_deadline") == []
     assert has(server.tls, "_cipher_suites _supported_groups _psk_key_exchange_mode state") == []
@@ -89,8 +92,9 @@ def test_private_methods_that_are_called_are_there():
         _handle_max_stream_data_frame _handle_new_connection_id_frame _handle_stop_sending_frame
         _handle_stream_frame _on_connection_limit_delivery _on_max_stream_data_delivery
         _parse_transport_parameters _replenish_connection_ids _serialize_transport_parameters
-        _set_state _stream_limit _update_traffic_key _write_ack_frame _write_application
-        _write_crypto_frame _write_handshake_done_frame _write_new_connection_id_frame
+        _set_state _stream_is_discarded _stream_limit _update_traffic_key _write_ack_frame
+        _write_application _write_crypto_frame _write_handshake_done_frame
+        _write_new_connection_id_frame
         _write_path_challenge_frame _write_path_response_frame _write_ping_frame
         _write_reset_stream_frame _write_retire_connection_id_frame _write_stop_sending_frame
         _write_stream_frame datagrams_to_send get_timer handle_timer next_event receive_datagram

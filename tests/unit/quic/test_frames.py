@@ -150,6 +150,9 @@ def test_what_was_not_sent_cannot_be_acknowledged(pair):
         b"\x11\x00\x01",  # MAX_STREAM_DATA, the same
         b"\x02\x00\x00\x00\x00",  # ACK after ACK in one packet
         b"\x0a\x00\x00",  # STREAM without anything
+        b"\x0b\x00\x00",  # STREAM that ends again
+        b"\x0b\x00\x01x",  # the same with content
+        b"\x06\x00\x00",  # CRYPTO without anything
         b"\x05\x00\x01",  # STOP_SENDING
     ],
 )
@@ -157,6 +160,30 @@ def test_frames_that_do_nothing_are_counted(pair, frame):
     count = 1100 // len(frame)
     for _ in range(1 + 1200 // count):
         write_frames(pair, frame * count)
+    assert ended_with(pair) == QuicErrorCode.INTERNAL_ERROR
+
+
+def test_the_ends_of_many_streams_are_not_counted(pair):
+    for _ in range(75):
+        for _ in range(20):
+            stream_id = pair.client.get_next_available_stream_id()
+            pair.client.send_stream_data(stream_id, b"x", end_stream=True)
+        pair.to_server()
+        for each in range(stream_id - 76, stream_id + 4, 4):
+            pair.server.queue(each, b"", end=True)
+        pair.run(4, step=0.02)
+    assert pair.server._local_max_streams_bidi.used == 1500
+    assert ended_with(pair) is None
+
+
+def test_ends_of_streams_that_are_gone_are_counted(pair):
+    pair.client.send_stream_data(0, b"hello", end_stream=True)
+    pair.run(2)
+    pair.server.queue(0, b"hello", end=True)
+    pair.run(5)
+    assert 0 not in pair.server._streams
+    for _ in range(4):
+        write_frames(pair, b"\x0b\x00\x00" * 300)
     assert ended_with(pair) == QuicErrorCode.INTERNAL_ERROR
 
 
