@@ -90,7 +90,15 @@ def worker(folder: Path, budget: int) -> Iterator[Worker]:
 
 def stored(edge: Worker) -> tuple[int, int]:
     """Return how many objects the memory tier says it holds, and of how many octets."""
-    command = [sys.executable, "-m", "edgeproxy", "status", "--json", "-c", edge.folder / CONFIG]
+    command = [
+        sys.executable,
+        "-m",
+        "edgeproxy",
+        "status",
+        "--json",
+        "-c",
+        str(edge.folder / CONFIG),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     tier = json.loads(done.stdout)["cache"]["memory"]
     return int(tier["objects"]), int(tier["bytes"])
