@@ -107,18 +107,19 @@ _FILL_HEAD = (
     "| after a hit of each | RSS MiB | kept |\n|---|---|---|---|---|---|---|"
 )
 _CHURN_HEAD = (
-    "| budget MiB | seconds | requests | RSS MiB start → end (most) | above the budget "
-    "| slope KiB/min | KiB per 1,000 requests |\n|---|---|---|---|---|---|---|"
+    "| budget MiB | seconds | requests | filled | RSS MiB start → end (most) | above the budget "
+    "| slope KiB/min | KiB per 1,000 requests | CPU |\n|---|---|---|---|---|---|---|---|---|"
 )
 
 
 def churn_row(found: Churn) -> str:
     """Return one line of the second table."""
     return (
-        f"| {found.budget / MIB:.0f} | {found.seconds:.0f} | {found.requests} "
+        f"| {found.budget / MIB:.0f} | {found.seconds:.0f} "
+        f"| {found.requests} | {found.origin_requests} "
         f"| {found.rss_mib[0]:.0f} → {found.rss_mib[-1]:.0f} ({max(found.rss_mib):.0f}) "
         f"| {found.base_mib:.0f} | {found.slope_kib_per_minute:.0f} "
-        f"| {found.slope_kib_per_thousand:.2f} |"
+        f"| {found.slope_kib_per_thousand:.2f} | {found.cpu_seconds / found.seconds:.0%} |"
     )
 
 
@@ -128,6 +129,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--objects", type=int, default=100_000, help="to fill with; 0 for none")
     parser.add_argument("--place", action="append", choices=("rule", "no rule"))
     parser.add_argument("--seconds", type=float, default=120.0, help="of churn; 0 for none")
+    parser.add_argument("--rate", type=int, default=0, help="requests a second; 0: as many as go")
     parser.add_argument("--budget", type=int, default=64, metavar="MIB", help="of the churn")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--save", action="store_true", help="keep the result under its commit")
@@ -144,7 +146,7 @@ def run(options: argparse.Namespace) -> tuple[list[Overhead], list[Churn]]:
             print(fill_row(fills[-1]), file=sys.stderr, flush=True)
     if options.seconds:
         with _folder() as name, worker(Path(name), options.budget * MIB) as edge:
-            churns.append(churn(edge, options.budget * MIB, options.seconds))
+            churns.append(churn(edge, options.budget * MIB, options.seconds, options.rate))
             print(churn_row(churns[-1]), file=sys.stderr, flush=True)
     return fills, churns
 

@@ -1,5 +1,7 @@
 """The process that is measured: an edge of one worker, beside its origin."""
 
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -16,6 +18,7 @@ from bench.compare.servers import EDGE, ServerError, free_port, make_certificate
 KIB = 1024
 MIB = 1 << 20
 
+CONFIG = "edge.toml"
 _PLACES = {"rule": "/v1.0.0/", "no rule": "/plain/"}
 
 
@@ -32,6 +35,12 @@ def resident(pid: int) -> Resident:
     said = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
     found = dict(re.findall(r"^(\w+):\s+(\d+) kB", said, re.MULTILINE))
     return Resident(int(found["Rss"]) * KIB, int(found["Pss"]) * KIB)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process has had, user and system."""
+    words = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,7 @@ def worker(folder: Path, budget: int) -> Iterator[Worker]:
     config = EDGE.format(
         workers=1, port=port, origin_port=origin_port, ca=ca, chain=chain, key=key
     ).replace('"256MiB"', f'"{budget // MIB}MiB"')
-    file = folder / "edge.toml"
+    file = folder / CONFIG
     file.write_text(config.replace('"16MiB"', '"4MiB"'), encoding="utf-8")
     source = [sys.executable, "-m", "bench.memory.origin", str(origin_port), str(chain), str(key)]
     serve = [sys.executable, "-m", "edgeproxy", "serve", "-c", str(file)]
@@ -77,6 +86,22 @@ def worker(folder: Path, budget: int) -> Iterator[Worker]:
         if found is None:
             raise ServerError("the log names no worker")
         yield Worker(folder, int(found[1]), port, origin_port, ca)
+
+
+def stored(edge: Worker) -> tuple[int, int]:
+    """Return how many objects the memory tier says it holds, and of how many octets."""
+    command = [
+        sys.executable,
+        "-m",
+        "edgeproxy",
+        "status",
+        "--json",
+        "-c",
+        str(edge.folder / CONFIG),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    tier = json.loads(done.stdout)["cache"]["memory"]
+    return int(tier["objects"]), int(tier["bytes"])
 
 
 def h2load(*words: object, urls: Sequence[str], name: Path) -> list[str]:

@@ -11,7 +11,7 @@ import os
 from edgeproxy.config import compile as slices
 from edgeproxy.config.schema import Config
 from edgeproxy.observe import logging as application_log
-from edgeproxy.runtime import descriptors
+from edgeproxy.runtime import allocator, descriptors
 from edgeproxy.runtime.reloading import Read
 from edgeproxy.runtime.supervisor import Supervisor
 from edgeproxy.runtime.taking import Taken, take
@@ -30,6 +30,7 @@ def run(config: Config, read: Read | None = None, *, takes_over: bool = False) -
             PoP that runs lets nobody take over.
         ConfigError: a certificate cannot be used any more.
     """
+    allocator.settle(os.environ)
     application_log.configure(config.log.level, config.log.format)
     workers = slices.workers(config, len(os.sched_getaffinity(0)))
     descriptors.allow_connections(slices.share_of_worker(config, workers).limits.max_connections)

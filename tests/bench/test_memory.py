@@ -1,6 +1,7 @@
 """The memory runs: what they ask for, and what they make of what they see."""
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -31,13 +32,23 @@ def test_the_origin_answers_with_as_many_octets_as_it_says(target):
     assert Origin()._answer(b"GET /other HTTP/1.1\r\n").startswith(b"HTTP/1.1 404")
 
 
+def churned(rss_mib):
+    """A minute of churn, a value for each second."""
+    return Churn(64 * MIB, 60.0, 0, 1.0, 1000, 0, 10, 9.0, 5, 500, rss_mib, rss_mib)
+
+
 def test_a_slope_is_that_of_the_line_through_the_values():
     assert slope([1.0, 3.0, 5.0, 7.0]) == pytest.approx(2.0)
     assert slope([4.0]) == slope([]) == 0.0
-    found = Churn(64 * MIB, 60.0, 1000, 0, 10, [0.0] * 30 + [100.0 + at for at in range(30)])
+    found = churned([0.0] * 30 + [100.0 + at for at in range(30)])
     assert found.slope_kib_per_minute == pytest.approx(60 * 1024)
     assert found.slope_kib_per_thousand == pytest.approx(60 * 1024)
-    assert found.base_mib == pytest.approx(65)
+    assert replace(found, every_seconds=6.0).slope_kib_per_minute == pytest.approx(10 * 1024)
+
+
+def test_what_is_held_beyond_the_budget_is_a_median_of_the_last_tenth():
+    found = churned([0.0] * 54 + [100.0, 100.0, 100.0, 101.0, 102.0, 500.0])
+    assert found.base_mib == pytest.approx(100.5 - 64)
     assert found.document()["base_mib"] == found.base_mib
 
 

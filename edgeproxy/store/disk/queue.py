@@ -5,7 +5,7 @@ process from ending. Loads go before writes of other keys, and one thread is alw
 """
 
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -38,8 +38,10 @@ class OrderedQueue:
         self._changed = threading.Condition()
         self._chains: dict[Key, deque[Operation]] = {}
         self._busy: set[Key] = set()
-        self._loads: deque[Key] = deque()
-        self._writes: deque[Key] = deque()
+        # in order, each key once: of a key that is written over and over while the disk hangs
+        # there is one operation, and no more than one place
+        self._loads: OrderedDict[Key, None] = OrderedDict()
+        self._writes: OrderedDict[Key, None] = OrderedDict()
         self._kept: dict[Key, None] = {}  # in order: what heads their chains could not be done
         self._writers = 0
         self._writers_max = max(1, threads - 1)
@@ -59,7 +61,7 @@ class OrderedQueue:
         """
         with self._changed:
             if self._kept and self._may_retry():
-                self._writes.extend(self._kept)
+                self._writes.update(self._kept)
                 self._kept.clear()
                 self._changed.notify_all()
             if operation.answer is not None and key in self._kept:
@@ -106,7 +108,7 @@ class OrderedQueue:
         """Take nothing more; `ended` is done when everything that could be done is."""
         with self._changed:
             self._is_closing = True
-            self._writes.extend(self._kept)
+            self._writes.update(self._kept)
             self._kept.clear()
             self._changed.notify_all()
 
@@ -117,16 +119,16 @@ class OrderedQueue:
 
     def _enlist(self, key: Key) -> None:
         is_load = self._chains[key][0].answer is not None
-        (self._loads if is_load else self._writes).append(key)
+        (self._loads if is_load else self._writes)[key] = None
 
     def _take(self) -> Key | None:
-        """Choose a key; one may stand in a list twice, or have nothing left to do."""
+        """Choose a key; one may stand in both lists, or have nothing left to do."""
         while self._loads:
-            key = self._loads.popleft()
+            key, _ = self._loads.popitem(last=False)
             if key in self._chains and key not in self._busy:
                 return key
         while self._writes and self._writers < self._writers_max:
-            key = self._writes.popleft()
+            key, _ = self._writes.popitem(last=False)
             if key in self._chains and key not in self._busy:
                 return key
         return None

@@ -1,5 +1,6 @@
 import threading
 from concurrent.futures import Future
+from functools import partial
 
 from edgeproxy.store.disk.queue import Operation, OrderedQueue
 
@@ -35,6 +36,26 @@ def test_what_supersedes_takes_waiting_writes_out():
     queue.ended.result(10)
     assert done == ["forget"]
     assert (queue.bytes, queue.operations) == (0, 0)
+
+
+def test_a_key_that_is_written_over_and_over_while_the_disk_hangs_waits_in_one_place():
+    began, gate, done = threading.Event(), threading.Event(), []
+
+    def hang():
+        began.set()
+        gate.wait(10)
+
+    queue = OrderedQueue(lambda op: op.run() or True, threads=2, may_retry=lambda: True)
+    queue.submit(b"other", Operation(hang))
+    assert began.wait(10)
+    for number in range(1000):
+        queue.submit(b"k", Operation(partial(done.append, number)), supersedes=True)
+    assert queue.operations == 2
+    assert len(queue._writes) == 1
+    gate.set()
+    queue.close()
+    queue.ended.result(10)
+    assert done == [999]
 
 
 def test_what_could_not_be_done_is_kept_and_tried_again():
