@@ -130,8 +130,16 @@ def datagrams_of(server: ServerConnection, now: float) -> list[tuple[bytes, Netw
 class Pair:
     """Two connections; `filter` may drop or change what the client sends."""
 
-    def __init__(self, settings: QuicSettings, *, client: Client | None = None, **client_) -> None:
+    def __init__(
+        self,
+        settings: QuicSettings,
+        *,
+        client: Client | None = None,
+        kind: type[ServerConnection] = ServerConnection,
+        **client_,
+    ) -> None:
         self.settings = settings
+        self.kind = kind
         self.client = client or Client(**client_)
         self.server: ServerConnection | None = None
         self.now = 1.0
@@ -166,7 +174,7 @@ class Pair:
             header = first_packet(data)
             if header is None:
                 return
-            self.server = ServerConnection(self.settings, original_id=header.destination_cid)
+            self.server = self.kind(self.settings, original_id=header.destination_cid)
         self.server.take([(data, address or self.client_address)], self.now)
         self.server_events += self.server.events()
         self.relieved += self.server.relieved()
