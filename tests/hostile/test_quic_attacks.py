@@ -21,7 +21,6 @@ from bench.floods.attacks import HIT, LARGE
 from bench.floods.quic_attacker import QuicAttacker
 from bench.floods.quic_attacks import BORNE, BROKEN, DEAR, IDLE_FRAMES, repeated
 from bench.floods.quic_peer import QuicAttack
-from edgeproxy.quic.connection import CONNECTION_BYTES_MAX
 from tests.support.h2_client import H2Client, h2_client
 from tests.support.h3_client import H3Client, h3_client
 from tests.support.pop import make_place, scripted_origin
@@ -43,9 +42,9 @@ SLOW = {
     "slow body": 150,
 }
 """Those that wait between their packets need fewer."""
-GROWTH_BYTES = CONNECTIONS * 2 * CONNECTION_BYTES_MAX + (16 << 20)
-"""What each connection may have under way, with what it takes to remember its packets, and what the
-worker itself needs in the course of all these tests."""
+GROWTH_BYTES = CONNECTIONS * 2 * (2 << 20) + (16 << 20)
+"""The 2 MiB that each connection may have under way (docs/design/quic.md), twice, with what it takes
+to remember its packets, and what the worker itself needs in the course of all these tests."""
 
 FAULTS = re.compile(r"/edgeproxy/(quic|listeners|wire|edge)/")
 """A traceback through what attacks go through."""
