@@ -93,7 +93,8 @@ class Filler:
                 await response.body.aclose()
         except UpstreamError as error:
             self.failed(error)
-            self._announce(flight, Unavailable(error))
+            # its frames refer to this flight, which keeps it
+            self._announce(flight, Unavailable(error.with_traceback(None)))
 
     def failed(self, error: UpstreamError) -> None:
         """Count a failure of the next hop, before its response or in the middle of it."""
