@@ -7,7 +7,7 @@ bodies would be gigabytes.
 import asyncio
 import gc
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -19,10 +19,11 @@ from edgeproxy.http.messages import Request
 from edgeproxy.listeners.connection import TlsConnection
 from edgeproxy.listeners.http1 import Http1Session
 from edgeproxy.listeners.http2 import Http2Session
+from edgeproxy.origin.content import OriginContent
 from edgeproxy.tls.engine import TlsEngine
 from edgeproxy.wire.h2.connection import Connection
 from tests.support.barrier import settle
-from tests.support.h1_client import PATIENCE_SECONDS
+from tests.support.h1_client import PATIENCE_SECONDS, CutError
 from tests.support.pop import ENTRY, running_pop
 
 OURS = (
@@ -31,6 +32,7 @@ OURS = (
     GrowingBody,
     Http1Session,
     Http2Session,
+    OriginContent,
     Reader,
     Request,
     TlsConnection,
@@ -84,6 +86,39 @@ async def test_downloads_that_were_cancelled_are_freed(tmp_path):
                 await client.get("/large", [("range", "bytes=0-0")])
             async with pop.h2(window=1) as client:
                 await client.send("GET", "/large").begun.wait()
+            await pop.connected(0)
+            await pop.fills_ended()
+            await settle(20)
+            assert alive() - before == Counter()
+
+
+def misbehave(route, how: str) -> None:
+    for _ in range(4):  # some are tried again
+        if how == "cut":
+            route.reply(200, [b"x" * 50_000] * 4).cut(2)
+        elif how == "dropped":
+            route.drop()
+        else:
+            route.raw(b"none of HTTP\r\n\r\n" * 100)
+
+
+@pytest.mark.parametrize("rules", ["", ENTRY], ids=["transparent", "ruled"])
+@pytest.mark.parametrize("how", ["garbage", "dropped", "cut"])
+async def test_what_an_origin_breaks_is_freed_when_it_breaks(tmp_path, how, rules):
+    async with running_pop(tmp_path, rules=rules) as pop:
+        for number in range(3):
+            misbehave(pop.origin.on("GET", f"/{number}"), how)
+            misbehave(pop.origin.on("POST", f"/{number}"), how)
+        with no_collector() as before:
+            for number in range(3):
+                async with pop.h2() as client:
+                    for method in ("GET", "POST"):
+                        await client.send(method, f"/{number}").ended.wait()
+                for method in ("GET", "POST"):
+                    async with pop.h1() as client:
+                        client.send(method, f"/{number}")
+                        with suppress(CutError):
+                            await (await client.reply()).whole()
             await pop.connected(0)
             await pop.fills_ended()
             await settle(20)
