@@ -178,8 +178,8 @@ def main(argv: list[str] | None = None) -> int:
     rows = [_FILL_HEAD, *map(fill_row, fills), "", _CHURN_HEAD, *map(churn_row, churns)]
     print(text if options.json else "\n".join(rows) + "\n", end="")
     # what is too short for a level is judged by its base alone
-    verdicts = [each.is_kept is not False for each in (*fills, *churns)]
-    return 1 if options.gate and not all(verdicts) else 0
+    is_missed = not all(each.is_kept for each in fills) or False in (c.is_kept for c in churns)
+    return 1 if options.gate and is_missed else 0
 
 
 if __name__ == "__main__":
