@@ -152,9 +152,9 @@ def test_all_that_was_queued_arrives(unforeseen, kind, client, path, content, wh
     given_up = {4 * which[0] for _, _, *which in what if which}
     for each in what:
         interrupt(journey, *each)
-    for end in (journey.server, journey.client):
+    for update in (journey.server.request_key_update, journey.update_keys):
         if data.draw(st.booleans()):
-            journey.at(data.draw(moments), end.request_key_update)
+            journey.at(data.draw(moments), update)
     journey.run()
     for stream_id, size in zip(streams, content, strict=True):
         whole = content_of(stream_id, size)
@@ -194,7 +194,7 @@ def test_streams_arrive_by_their_priorities(kind, wanted):
             assert place[stream_id] <= place[other]
             if place[stream_id] == place[other] and place[other][1]:
                 if stream_id in unfinished:
-                    assert abs(got[stream_id] - got[other]) <= 2 * TURN_BYTES
+                    assert abs(got[stream_id] - got[other]) <= 3 * TURN_BYTES
             elif place[stream_id] == place[other]:
                 assert stream_id < other
 

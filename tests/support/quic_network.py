@@ -207,6 +207,14 @@ class Journey:
     def move(self, host: str) -> None:
         self.address = host, CLIENT[1]
 
+    def update_keys(self) -> None:
+        """Update the client's keys, and say so until it is heard.
+
+        Stock aioquic cannot read what comes with the last ones, so nobody else would say it.
+        """
+        self.client.request_key_update()
+        self.client.send_ping(0)
+
     def abandon(self, stream_id: int) -> None:
         self.waiting.pop(stream_id, None)
         self.server.abandon(stream_id, 0x10C)
