@@ -16,6 +16,7 @@ from typing import Final, cast
 from aioquic import tls
 from aioquic._crypto import HeaderProtection
 from aioquic.quic.connection import (
+    END_STATES,
     NetworkAddress,
     QuicConnectionError,
     QuicReceiveContext,
@@ -67,8 +68,10 @@ class Receiving(Acknowledged):
     def _run(self, datagrams: Sequence[tuple[bytes, NetworkAddress]], at: int) -> list[bytes]:
         """Return the datagrams from there on that this lane can read, up to the first it cannot."""
         found: list[bytes] = []
-        path = self._network_paths[0] if self._handshake_confirmed else None
-        if path is None or not path.is_validated or self._is_ending:
+        if not self._handshake_confirmed or self._is_ending or self._state in END_STATES:
+            return found
+        path = self._network_paths[0]
+        if not path.is_validated:
             return found
         address, connection_id = path.addr, self.host_cid
         for data, origin in datagrams[at:] if at else datagrams:

@@ -134,7 +134,7 @@ class Told:
 
     def _raw(self, frames: bytes) -> None:
         if self.client._close_event is None:
-            self._deliver([packet_of(self.client, frames, self.pair.now)])
+            self.deliver([packet_of(self.client, frames, self.pair.now)])
 
     # --- what a server does -----------------------------------------------------------------------
 
@@ -163,10 +163,10 @@ class Told:
         self.sent += made
         there = _passed(made, lost_there, dice)
         if together:
-            self._deliver(there)
+            self.deliver(there)
         else:
             for each in there:
-                self._deliver([each])
+                self.deliver([each])
         self.pair.now += 0.01
         back = [
             data
@@ -181,14 +181,14 @@ class Told:
     def _again(self, which: int) -> None:
         """Deliver an old datagram, once more or at last."""
         if self.sent:
-            self._deliver([self.sent[-1 - which % len(self.sent)]])
+            self.deliver([self.sent[-1 - which % len(self.sent)]])
 
     def _forge(self, which: int) -> None:
         if self.sent:
             data = bytearray(self.sent[-1 - which % len(self.sent)])
             if len(data) > SAMPLED_BYTES:  # or the header would be another one, by chance
                 data[-1] ^= 1
-                self._deliver([bytes(data)])
+                self.deliver([bytes(data)])
 
     def _wait(self, seconds: float) -> None:
         self.pair.now += seconds
@@ -203,7 +203,7 @@ class Told:
     def _of(self, end, which: int) -> QuicStream | None:
         return end._streams.get(self.streams[which % len(self.streams)]) if self.streams else None
 
-    def _deliver(self, batch: list[bytes]) -> None:
+    def deliver(self, batch: list[bytes]) -> None:
         self.server.take([(each, self.pair.client_address) for each in batch], self.pair.now)
         self._hear()
 
