@@ -68,7 +68,7 @@ class Outcome:
     connections: int
     sent_mib: float
     ends: dict[str, int]
-    microseconds_per_packet: float  # of QUIC: the worker's CPU time, with what the client costs
+    microseconds_per_packet: float  # of QUIC: the worker's CPU time, without the client's
 
     @property
     def is_kept(self) -> bool:
@@ -175,7 +175,9 @@ def measure(
     is_quic = isinstance(attack, QuicAttack)
     lasts = options.quic_seconds if is_quic else options.seconds
     protocol, program = ("h3", "quic_attacker") if is_quic else ("h2", "attacker")
+    began, _ = scheduled(pid)
     without = _waits(_client(options, port, lasts, protocol))
+    alone = scheduled(pid)[0] - began
     before, (ran, waited) = resident_bytes(pid) / _MIB, scheduled(pid)
     with Peak(pid) as peak:
         client = _client(options, port, lasts, protocol)
@@ -202,7 +204,9 @@ def measure(
         connections=said["connections"],
         sent_mib=said["sent_bytes"] / _MIB,
         ends=said["ends"],
-        microseconds_per_packet=1e6 * ran / max(1, said.get("packets", 0)) if is_quic else 0.0,
+        microseconds_per_packet=1e6 * max(0.0, ran - alone) / max(1, said.get("packets", 0))
+        if is_quic
+        else 0.0,
     )
 
 
