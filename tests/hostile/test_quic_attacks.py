@@ -43,7 +43,7 @@ SLOW = {
 }
 """Those that wait between their packets need fewer."""
 GROWTH_BYTES = CONNECTIONS * 2 * (2 << 20) + (16 << 20)
-"""The 2 MiB that each connection may have under way (docs/design/quic.md), twice, with what it takes
+"""The 2 MiB that each connection may have under way (docs/design/quic.md) twice, with what it takes
 to remember its packets, and what the worker itself needs in the course of all these tests."""
 
 FAULTS = re.compile(r"/edgeproxy/(quic|listeners|wire|edge)/")
