@@ -20,7 +20,6 @@ from aioquic import tls
 from aioquic.buffer import Buffer
 from aioquic.quic import events
 from aioquic.quic.connection import (
-    END_STATES,
     NetworkAddress,
     QuicConnectionId,
     QuicConnectionState,
@@ -41,26 +40,18 @@ from edgeproxy.quic.keys import (
     OneRttKeys,
 )
 from edgeproxy.quic.lane import Burst, Lane
-from edgeproxy.quic.outgoing import Outgoing
 from edgeproxy.quic.paths import Paths
 from edgeproxy.quic.receiving import Receiving
-from edgeproxy.quic.sending import Receipt
 from edgeproxy.quic.settings import (
     UNIDIRECTIONAL_STREAMS_MAX,
     QuicSettings,
 )
+from edgeproxy.quic.streams import Streams
+from edgeproxy.quic.windows import Receipt
 
 log = logging.getLogger(__name__)
 # Its warnings are what peers say and do, a line for each; ours are counted instead.
 logging.getLogger("quic").setLevel(logging.CRITICAL)
-
-# Send windows. What is on its way needs as much as the congestion window, and as much again keeps
-# the next packets from waiting for who produces them; more only grows old here. TCP's counterpart
-# is `Limits.unsent_bytes_max` and what the kernel holds. Content of the cache is here by reference.
-STREAM_BYTES_MIN: Final = 64 * 1024
-STREAM_BYTES_MAX: Final = 512 * 1024
-CONNECTION_BYTES_MAX: Final = 2 * 1024 * 1024
-ROOM_BYTES_MIN: Final = 16 * 1024  # less is too little to wake anybody up for
 
 # aioquic lends each level of a handshake 16 KiB, which only certificates need.
 _HELLO_BYTES_MAX: Final = 512
@@ -68,7 +59,7 @@ _TICKET_BYTES_MAX: Final = 1024
 _ACK_DELAY_SECONDS: Final = 0.005  # of the 25 ms that we say at most (RFC 9000 section 13.2.1)
 
 
-class ServerConnection(Paths, Lane, Receiving):
+class ServerConnection(Paths, Streams, Lane, Receiving):
     """See the module.
 
     `original_id` is what the client called us first, `retry_id` what our Retry called us. `keys`
@@ -88,7 +79,8 @@ class ServerConnection(Paths, Lane, Receiving):
         self._settings = settings
         self._begin_sending()
         self._begin_guarding(settings.limits)
-        self._begin_receiving()
+        self._begin_acknowledged()
+        self._begin_streams()
         self._ack_delay = _ACK_DELAY_SECONDS
         self._host_cids = [self._named(0)]
         self._host_cids[0].was_sent = True
@@ -104,7 +96,6 @@ class ServerConnection(Paths, Lane, Receiving):
         self._is_validated_by_token = retry_id is not None
         self._begin_paths(settings.datagram_bytes_max)
         self._phase_began = 0
-        self._starved: set[int] = set()
 
     # --- state ------------------------------------------------------------------------------------
 
@@ -117,11 +108,6 @@ class ServerConnection(Paths, Lane, Receiving):
     def is_closed_by_peer(self) -> bool:
         """Whether it was the peer who closed it."""
         return self._state == QuicConnectionState.DRAINING
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it was closed, by either side: nothing more is sent but what is in `farewell`."""
-        return self._state in END_STATES
 
     @property
     def error_code(self) -> int | None:
@@ -272,93 +258,6 @@ class ServerConnection(Paths, Lane, Receiving):
         for kept in (self._spaces, self._cryptos, self._cryptos_initial, self._streams):
             kept.clear()
         self._streams_queue.clear()
-
-    # --- streams ----------------------------------------------------------------------------------
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether the peer has acknowledged all that was queued: no answer is on its way."""
-        senders = [stream.sender for stream in self._streams.values()]
-        return all(each.is_settled for each in senders if isinstance(each, Outgoing))
-
-    def open_unidirectional(self) -> int:
-        """Return the next stream of ours that only we write."""
-        stream_id = self.get_next_available_stream_id(is_unidirectional=True)
-        self._get_or_create_stream_for_send(stream_id)
-        return stream_id
-
-    def queue(self, stream_id: int, data: bytes | memoryview, *, end: bool = False) -> None:
-        """Queue data on a stream that takes some."""
-        sender = self._writable_sender(stream_id)
-        if sender is None:
-            return
-        sender.write(data, end_stream=end)
-        if end:
-            self._starved.discard(stream_id)
-        elif self._free(sender) < ROOM_BYTES_MIN:
-            self._starved.add(stream_id)
-
-    def room(self, stream_id: int) -> int:
-        """Return how much may be queued on a stream now; `relieved` names it when it was little."""
-        sender = self._writable_sender(stream_id)
-        if sender is None:
-            return 0
-        free = self._free(sender)
-        if free < ROOM_BYTES_MIN:
-            self._starved.add(stream_id)
-        return free
-
-    def relieved(self) -> Iterator[int]:
-        """Name the streams that had too little room and have some, most urgent first."""
-        if not self._starved or self._free_of_all() < ROOM_BYTES_MIN:
-            return
-        for stream_id in sorted(self._starved, key=self._schedule.rank):
-            sender = self._writable_sender(stream_id)
-            if sender is None:
-                self._starved.discard(stream_id)
-            elif self._free(sender) >= ROOM_BYTES_MIN:
-                self._starved.discard(stream_id)
-                yield stream_id
-                if self._free_of_all() < ROOM_BYTES_MIN:
-                    return
-
-    def abandon(self, stream_id: int, code: int) -> None:
-        """Send RESET_STREAM and drop what is queued."""
-        sender = self._outgoing(stream_id)
-        if sender is not None and not self.is_over:
-            sender.reset(code)
-            self._starved.discard(stream_id)
-
-    def stop(self, stream_id: int, code: int) -> None:
-        """Send STOP_SENDING; what still comes is credited as it comes."""
-        stream = self._streams.get(stream_id)
-        if stream is None or stream.receiver.is_finished:
-            return
-        stream.receiver.stop(code)
-        self._schedule.to_tell[stream_id] = None
-        receipt = self._receipts.setdefault(stream_id, Receipt())
-        receipt.is_stopped = True
-        self.consumed(stream_id, receipt.delivered)
-
-    def prioritise(self, stream_id: int, urgency: int, *, incremental: bool) -> None:
-        """Set a stream's place in the order; of streams that are gone or not there yet, nothing."""
-        if stream_id in self._streams:
-            self._schedule.prioritise(stream_id, urgency, incremental=incremental)
-
-    def _writable_sender(self, stream_id: int) -> Outgoing | None:
-        sender = self._outgoing(stream_id)
-        return sender if sender is not None and sender.is_open and not self.is_over else None
-
-    @property
-    def _window(self) -> int:
-        """How much one stream may hold."""
-        return min(max(2 * self._loss.congestion_window, STREAM_BYTES_MIN), STREAM_BYTES_MAX)
-
-    def _free(self, sender: Outgoing) -> int:
-        return max(0, min(self._window - sender.outstanding, self._free_of_all()))
-
-    def _free_of_all(self) -> int:
-        return CONNECTION_BYTES_MAX - self._schedule.outstanding_bytes
 
     # --- in aioquic's places ----------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from typing import Final
 URGENCY_DEFAULT: Final = 3
 _LANES: Final = 1 + 2 * 8
 _DEFAULT: Final = 1 + 2 * URGENCY_DEFAULT
+LANES_OF_TURNS: Final = range(2, _LANES, 2)  # those of incremental streams
 _UNIDIRECTIONAL: Final = 0x02
 
 
@@ -55,9 +56,9 @@ class Schedule:
         """Take note that a stream has something to send."""
         if stream_id in self._queued:
             return
-        lane = self._lane(stream_id)
+        lane = self.lane(stream_id)
         streams = self._streams[lane]
-        if not lane or not lane & 1 or not streams or streams[-1] < stream_id:
+        if lane in LANES_OF_TURNS or not streams or streams[-1] < stream_id:
             streams.append(stream_id)
         else:
             bisect.insort(streams, stream_id)
@@ -76,13 +77,13 @@ class Schedule:
         """Whether the first keeps its turn: it shares it with nobody."""
         occupied = self._occupied
         lane = (occupied & -occupied).bit_length() - 1
-        return lane & 1 == 1 or (lane > 0 and len(self._streams[lane]) == 1)
+        return lane not in LANES_OF_TURNS or len(self._streams[lane]) == 1
 
     def served(self) -> None:
         """Let the next one have its turn, if streams like the first take turns."""
         occupied = self._occupied
         lane = (occupied & -occupied).bit_length() - 1
-        if lane > 0 and not lane & 1:
+        if lane in LANES_OF_TURNS:
             self._streams[lane].rotate(-1)
 
     def remove(self, stream_id: int) -> None:
@@ -109,15 +110,12 @@ class Schedule:
             self.remove(stream_id)
             self.add(stream_id)
 
-    def rank(self, stream_id: int) -> tuple[int, int]:
-        """Return what streams are sorted by that are not in it."""
-        return self._lane(stream_id), stream_id
-
     def forget(self, stream_id: int) -> None:
         """Forget all of a stream."""
         self.remove(stream_id)
         self._lane_of.pop(stream_id, None)
         self.to_tell.pop(stream_id, None)
 
-    def _lane(self, stream_id: int) -> int:
+    def lane(self, stream_id: int) -> int:
+        """Return a stream's lane: the lower, the sooner."""
         return 0 if stream_id & _UNIDIRECTIONAL else self._lane_of.get(stream_id, _DEFAULT)

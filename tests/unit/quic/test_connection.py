@@ -9,9 +9,6 @@ from aioquic.quic import events
 from aioquic.quic.packet import QuicErrorCode, QuicFrameType
 
 from edgeproxy.quic.connection import (
-    CONNECTION_BYTES_MAX,
-    ROOM_BYTES_MIN,
-    STREAM_BYTES_MIN,
     ServerConnection,
 )
 from edgeproxy.quic.connection_ids import Naming
@@ -75,93 +72,6 @@ def test_an_id_that_was_retired_is_replaced(pair):
     (retired,) = pair.of(events.ConnectionIdRetired, server=True)
     assert retired.connection_id in before
     assert len(set(pair.server.connection_ids) - set(before)) == 1
-
-
-# --- room: the bound by acknowledgement ----------------------------------------------------------
-
-
-def test_what_is_queued_is_bounded_until_it_is_acknowledged(pair):
-    asked(pair, 0)
-    room = pair.server.room(0)
-    assert room == STREAM_BYTES_MIN
-    pair.server.queue(0, bytes(room))
-    assert pair.server.room(0) == 0
-    datagrams_of(pair.server, pair.now)  # sent, and lost
-    assert pair.server.room(0) == 0
-    pair.run(40)
-    assert pair.relieved
-    assert set(pair.relieved) == {0}
-    assert pair.server.room(0) >= STREAM_BYTES_MIN
-
-
-def test_all_streams_together_are_bounded(pair):
-    streams = [4 * n for n in range(90)]
-    asked(pair, *streams)
-    queued = 0
-    for stream_id in streams:
-        room = pair.server.room(stream_id)
-        pair.server.queue(stream_id, bytes(room))
-        queued += room
-    assert queued == CONNECTION_BYTES_MAX
-    pair.run(300)
-    assert pair.relieved[0] == 0
-    assert set(pair.relieved) == set(streams)
-
-
-def test_nobody_is_woken_up_for_little(pair):
-    asked(pair, 0)
-    pair.server.queue(0, bytes(pair.server.room(0)))
-    (first, *_) = datagrams_of(pair.server, pair.now)
-    pair.client.receive_datagram(first[0], SERVER, pair.now)
-    pair.now += 0.1
-    pair.client.handle_timer(pair.now)
-    pair.to_server()
-    assert 0 < pair.server.room(0) < ROOM_BYTES_MIN
-    assert pair.relieved == []
-
-
-def test_room_of_what_is_gone_is_none(pair):
-    asked(pair, 0, 4)
-    assert pair.server.room(400) == 0
-    pair.server.queue(0, b"", end=True)
-    assert pair.server.room(0) == 0
-    pair.server.queue(0, b"behind the end")
-    pair.server.abandon(4, 0x10C)
-    assert pair.server.room(4) == 0
-    pair.server.queue(4, b"behind a reset")
-    pair.server.queue(400, b"nowhere")
-    pair.server.abandon(400, 1)
-    pair.server.stop(400, 1)
-    pair.server.consumed(400, 1)
-    pair.run(5)
-    assert pair.received(0) == b""
-    assert [each.stream_id for each in pair.of(events.StreamReset)] == [4]
-
-
-def test_a_stopped_stream_holds_nothing(pair):
-    asked(pair, 0)
-    pair.server.queue(0, bytes(60_000))
-    pair.client.stop_stream(0, 0x10C)
-    pair.run(5)
-    assert [each.error_code for each in pair.of(events.StopSendingReceived, server=True)] == [0x10C]
-    assert not pair.server._schedule.outstanding_bytes
-    assert pair.server.room(0) == 0
-    assert pair.of(events.StreamReset)[0].error_code == 0x10C
-
-
-def test_settled_is_when_all_was_acknowledged(pair):
-    assert pair.server.is_settled
-    asked(pair, 0, 4)
-    pair.server.queue(pair.server.open_unidirectional(), b"control")
-    pair.server.queue(0, b"x", end=True)
-    pair.server.queue(4, b"")
-    assert not pair.server.is_settled
-    pair.run(5)
-    assert pair.server.is_settled
-    pair.server.abandon(4, 1)
-    assert not pair.server.is_settled
-    pair.run(5)
-    assert pair.server.is_settled
 
 
 # --- transport parameters ------------------------------------------------------------------------
