@@ -6,8 +6,8 @@ from aioquic.quic import events
 from aioquic.quic.packet import QuicErrorCode
 from aioquic.quic.rangeset import RangeSet
 
+from edgeproxy.quic.acknowledged import _read_ack
 from edgeproxy.quic.lane import SAMPLE_BYTES, SentPacket, masks
-from edgeproxy.quic.receiving import _read_ack
 from edgeproxy.tls.contexts import FrontContext
 from tests.support.quic import SERVER, Pair, any_identity, settings_of, uint_var, write_frames
 from tests.support.quic_stories import SlowWriter
