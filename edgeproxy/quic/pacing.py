@@ -43,6 +43,4 @@ class Pacer(QuicPacketPacer):
     def sent(self, packets: int) -> None:
         """Take note of packets that left; `allowed` was asked just now."""
         if self.packet_time is not None:  # a part of a packet too many is made up for later
-            self.bucket_time = max(
-                -self.packet_time, self.bucket_time - packets * self.packet_time
-            )
+            self.bucket_time = max(-self.packet_time, self.bucket_time - packets * self.packet_time)

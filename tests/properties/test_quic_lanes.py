@@ -17,15 +17,23 @@ from hypothesis import strategies as st
 
 from edgeproxy.quic.connection import ServerConnection
 from edgeproxy.tls.contexts import FrontContext
+from edgeproxy.wire.limits import Limits
 from tests.support.quic import Client, any_identity, settings_of, uint_var
-from tests.support.quic_network import Frugal, Journey, Path, content_of
-from tests.support.quic_stories import SAMPLED_BYTES, Fickle, SlowReader, SlowWriter, Told, differences
+from tests.support.quic_network import PATIENCE_SECONDS, Frugal, Journey, Path, content_of
+from tests.support.quic_stories import (
+    SAMPLED_BYTES,
+    Fickle,
+    SlowReader,
+    SlowWriter,
+    Told,
+    differences,
+)
 
 SETTINGS = settings_of(FrontContext([any_identity()]))
+# At a loss of a third a few timeouts in a row, each twice as long, are longer than most patience.
+PATIENT = settings_of(FrontContext([any_identity()]), limits=Limits(idle_seconds=PATIENCE_SECONDS))
 EXAMPLES = int(os.environ.get("EDGEPROXY_LANE_EXAMPLES", "1"))  # so many times as many
 
-from hypothesis import Phase
-PH=[Phase.generate]
 some = st.integers(0, 7)
 octets = st.one_of(st.integers(0, 40), st.integers(0, 40_000))
 losses = st.one_of(st.just(0), st.integers(0, 255), st.integers(0, (1 << 40) - 1))
@@ -69,7 +77,7 @@ def unforeseen():
     logger.removeHandler(handler)
 
 
-@settings(max_examples=60 * EXAMPLES, phases=PH)
+@settings(max_examples=60 * EXAMPLES)
 @given(st.lists(steps, min_size=5, max_size=40))
 def test_what_is_read_fast_is_read_as_slowly(story):
     fast, slow = Told(SETTINGS, ServerConnection), Told(SETTINGS, SlowReader)
@@ -111,6 +119,7 @@ interruptions = st.lists(
 def clients(draw):
     client = Frugal(
         server_name="a.test",
+        idle_timeout=PATIENCE_SECONDS,
         cipher_suites=[draw(st.sampled_from(SUITES))],
         max_data=draw(st.sampled_from([5000, 40_000, 1 << 20])),
         max_stream_data=draw(st.sampled_from([1000, 20_000, 1 << 20])),
@@ -133,14 +142,17 @@ def interrupt(journey, kind, moment, which=None):
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-@settings(max_examples=15 * EXAMPLES, phases=PH)
-@given(clients(), paths, st.lists(sizes, min_size=1, max_size=8), interruptions, st.data())
-def test_all_that_was_queued_arrives(unforeseen, kind, client, path, content, what, data):
+@settings(max_examples=15 * EXAMPLES)
+@given(st.data())
+def test_all_that_was_queued_arrives(unforeseen, kind, data):
     Fickle.dice.seed(1)
+    client, path = data.draw(clients()), data.draw(paths)
+    content = data.draw(st.lists(sizes, min_size=1, max_size=8))
+    what = data.draw(interruptions)
     if any(kind_ == "move" for kind_, *_ in what):  # who cannot be asked for proof is given up
         path = dataclasses.replace(path, loss=0.0)
         what = [each for each in what if each[0] != "dark"]
-    journey = Journey(SETTINGS, kind, path, seed=data.draw(st.integers(0, 9)), client=client)
+    journey = Journey(PATIENT, kind, path, seed=data.draw(st.integers(0, 9)), client=client)
     streams = [4 * n for n in range(len(content))]
     journey.ask(*streams)
     ours = [journey.server.open_unidirectional() for _ in range(3)]
@@ -152,9 +164,11 @@ def test_all_that_was_queued_arrives(unforeseen, kind, client, path, content, wh
     given_up = {4 * which[0] for _, _, *which in what if which}
     for each in what:
         interrupt(journey, *each)
-    for update in (journey.server.request_key_update, journey.update_keys):
-        if data.draw(st.booleans()):
-            journey.at(data.draw(moments), update)
+    # One update only: stock aioquic would go on to the next before it has used the last.
+    update = data.draw(st.sampled_from([None, "here", "there"]))
+    if update is not None:
+        where = journey.server.request_key_update if update == "here" else journey.update_keys
+        journey.at(data.draw(moments), where)
     journey.run()
     for stream_id, size in zip(streams, content, strict=True):
         whole = content_of(stream_id, size)
@@ -171,8 +185,12 @@ def test_all_that_was_queued_arrives(unforeseen, kind, client, path, content, wh
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-@settings(max_examples=10 * EXAMPLES, phases=PH)
-@given(st.lists(st.tuples(st.integers(1, 4), st.booleans(), st.integers(1, 40_000)), min_size=2, max_size=8))
+@settings(max_examples=10 * EXAMPLES)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 4), st.booleans(), st.integers(1, 40_000)), min_size=2, max_size=8
+    )
+)
 def test_streams_arrive_by_their_priorities(kind, wanted):
     Fickle.dice.seed(1)
     client = Client(server_name="a.test", max_data=1 << 24, max_stream_data=1 << 24)
@@ -258,7 +276,7 @@ def frames(draw):
 payloads = st.one_of(st.binary(min_size=1, max_size=60), frames(), acknowledgements())
 
 
-@settings(max_examples=100 * EXAMPLES, phases=PH)
+@settings(max_examples=100 * EXAMPLES)
 @given(st.lists(payloads, min_size=1, max_size=6))
 def test_whatever_a_client_says_ends_both_alike(unforeseen, said):
     fast, slow = Told(SETTINGS, ServerConnection), Told(SETTINGS, SlowReader)
@@ -284,7 +302,7 @@ def test_whatever_a_client_says_ends_both_alike(unforeseen, said):
     assert unforeseen.records == []
 
 
-@settings(max_examples=20 * EXAMPLES, phases=PH)
+@settings(max_examples=20 * EXAMPLES)
 @given(st.integers(0, 3000), st.integers(1, 255), st.booleans())
 def test_what_is_forged_changes_nothing(where, what, is_answered):
     for kind in (ServerConnection, SlowReader):

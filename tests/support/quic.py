@@ -9,7 +9,7 @@ import functools
 import os
 import ssl
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aioquic import tls
@@ -232,6 +232,15 @@ def uint_var(value: int) -> bytes:
     buf = Buffer(capacity=8)
     buf.push_uint_var(value)
     return buf.data
+
+
+def ack_frame(
+    largest: int, *ranges: int, delay: int = 0, kind: int = 2, counts: Sequence[int] = ()
+) -> bytes:
+    """Return an ACK frame: the first range's length, then gaps and lengths in turns."""
+    first, *rest = ranges or (0,)
+    said = [largest, delay, len(rest) // 2, first, *rest, *counts]
+    return bytes([kind]) + b"".join(map(uint_var, said))
 
 
 def ca_in(folder: Path) -> LocalCa:

@@ -92,9 +92,9 @@ class Told:
 
     def _more(self, which: int, octets: int, end: bool) -> None:
         stream = self._of(self.client, which)
-        if stream is not None and stream.sender._buffer_fin is None:
-            if stream.sender._reset_error_code is None:
-                stream.sender.write(bytes(octets), end_stream=end)
+        sender = None if stream is None else stream.sender
+        if sender is not None and sender._buffer_fin is sender._reset_error_code is None:
+            sender.write(bytes(octets), end_stream=end)
 
     def _reset(self, which: int) -> None:
         stream = self._of(self.client, which)

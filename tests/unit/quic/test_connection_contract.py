@@ -11,8 +11,8 @@ from importlib.metadata import version
 
 import pytest
 from aioquic import tls
-from aioquic.quic import connection, crypto, packet_builder, recovery, stream
-from aioquic.quic.congestion import base, reno
+from aioquic.quic import congestion, connection, crypto, packet_builder, recovery, stream
+from aioquic.quic.congestion import reno
 
 from edgeproxy.quic.connection import ServerConnection
 from edgeproxy.quic.handshake import ServerTls
@@ -105,7 +105,7 @@ def test_a_packet_of_ours_has_all_that_is_asked_of_one():
     ours = SentPacket(7, 1.0, 1200, (), None)
     assert has(ours, " ".join(known - {"quic_logger_frames"})) == []
     asked = set(re.findall(r"\bpacket\.(\w+)", inspect.getsource(recovery)))
-    for kind in (base, reno):
+    for kind in (congestion.base, reno):
         asked |= set(re.findall(r"\bpacket\.(\w+)", inspect.getsource(kind)))
     assert has(ours, " ".join(asked)) == []
 

@@ -6,8 +6,8 @@ from aioquic.quic import events
 from aioquic.quic.packet import QuicErrorCode
 from aioquic.quic.rangeset import RangeSet
 
+from edgeproxy.quic.acknowledged import _read_ack
 from edgeproxy.quic.lane import SAMPLE_BYTES, SentPacket, masks
-from edgeproxy.quic.receiving import _read_ack
 from edgeproxy.tls.contexts import FrontContext
 from tests.support.quic import SERVER, Pair, any_identity, settings_of, uint_var, write_frames
 from tests.support.quic_stories import SlowWriter
@@ -52,7 +52,10 @@ def test_content_goes_in_packets_of_ours_with_any_cipher(settings, suite):
     for at in range(0, len(burst.data), burst.size):
         data = bytes(burst.data[at : at + burst.size])
         pair.client.receive_datagram(data, SERVER, pair.now)
-    assert pair.client._spaces[tls.Epoch.ONE_RTT].largest_received_packet == fast(pair)[-1].packet_number
+    assert (
+        pair.client._spaces[tls.Epoch.ONE_RTT].largest_received_packet
+        == fast(pair)[-1].packet_number
+    )
     pair.run(30)
     assert pair.received(0) == content
     assert pair.closed is None
@@ -205,7 +208,9 @@ def test_a_window_that_is_shut_is_waited_for(pair):
 def test_both_lanes_put_off_the_end_of_an_idle_connection_alike(settings):
     ends = []
     for kind in (None, SlowWriter):
-        pair = Pair(settings, server_name="a.test", **({} if kind is None else {"kind": kind})).run()
+        pair = Pair(
+            settings, server_name="a.test", **({} if kind is None else {"kind": kind})
+        ).run()
         asked(pair, 0)
         heard = pair.now
         for _ in range(5):  # the first of these does, and no other
