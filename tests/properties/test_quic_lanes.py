@@ -204,6 +204,7 @@ def test_streams_arrive_by_their_priorities(kind, wanted):
     assert not journey.waiting
     journey.run()
     journey.check_nothing_is_left()
+    assert journey.server._loss._cc._congestion_recovery_start_time == 0.0, "nothing was lost"
     got = dict.fromkeys(place, 0)
     for stream_id, octets in journey.arrivals:
         got[stream_id] += octets

@@ -258,3 +258,35 @@ def test_much_content_leaves_in_portions_where_the_path_is_long(pair):
     assert min(of_much) >= portion
     assert 0 < min(of_the_rest) < portion
     assert sum(of_much) + sum(of_the_rest) >= 150_000 // 1452
+
+
+def test_a_client_without_connection_ids_of_its_own_reads_them_as_well(settings):
+    pair = Pair(settings, server_name="a.test", connection_id_length=0).run()
+    asked(pair, 0)
+    assert pair.server._peer_cid.cid == b""
+    pair.server.queue(0, bytes(30_000), end=True)
+    assert pair.server.bursts(pair.now)
+    assert fast(pair)
+    pair.run(60)
+    assert pair.received(0) == bytes(30_000)
+
+
+def test_all_packets_of_a_burst_are_of_one_size_but_the_last(pair):
+    streams = [4 * n for n in range(12)]
+    asked(pair, *streams)
+    pair.server._loss._pacer.packet_time = None
+    for n, stream_id in enumerate(streams):
+        pair.server.prioritise(stream_id, 3, incremental=n % 3 == 0)
+        pair.server.queue(stream_id, bytes(900 + 97 * n), end=True)
+    (burst,) = pair.server.bursts(pair.now)
+    sizes = [each.sent_bytes for each in fast(pair)]
+    assert len(sizes) > 5
+    assert set(sizes[:-1]) == {burst.size}
+    assert sizes[-1] <= burst.size
+    assert sum(sizes) == len(burst.data)
+    first = fast(pair)[0].packet_number
+    for at in range(0, len(burst.data), burst.size):
+        pair.client.receive_datagram(bytes(burst.data[at : at + burst.size]), SERVER, pair.now)
+    received = list(pair.client._spaces[tls.Epoch.ONE_RTT].ack_queue)[-1]
+    assert received.stop - 1 == first + len(sizes) - 1
+    assert received.start <= first
