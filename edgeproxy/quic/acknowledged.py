@@ -7,13 +7,14 @@ from it, is aioquic's to say.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from aioquic.quic.congestion.reno import RenoCongestionControl
 from aioquic.quic.packet import QuicErrorCode
 from aioquic.quic.packet_builder import QuicDeliveryState, QuicSentPacket
 from aioquic.quic.recovery import QuicPacketSpace
 
-from edgeproxy.quic.frames import Guarded, violation
+from edgeproxy.quic.frames import NOT_SENT, Guarded, violation
 from edgeproxy.quic.lane import SentPacket
 from edgeproxy.wire.h3.frames import read_integer
 
@@ -31,10 +32,9 @@ class Acknowledged(Guarded):
         """Act on an ACK frame and return where it ends."""
         ranges, delay, end = _read_ack(payload, at)
         largest = ranges[0][1]
-        if largest >= self._packet_number:
-            raise violation(
-                QuicErrorCode.PROTOCOL_VIOLATION, payload[at], "acknowledges what was not sent"
-            )
+        skipped = self.skipped
+        if largest >= self._packet_number or any(low <= skipped <= high for low, high in ranges):
+            raise violation(QuicErrorCode.PROTOCOL_VIOLATION, payload[at], NOT_SENT)
         self._loss.peer_completed_address_validation = True
         space.largest_acked_packet = max(space.largest_acked_packet, largest)
         sent: dict[int, Any] = space.sent_packets
@@ -80,13 +80,15 @@ class Acknowledged(Guarded):
 
         What left together is told of together: Reno adds up octets, and looks at when they left.
         """
-        on_packet_acked: Any = self._loss._cc.on_packet_acked
-        group = SentPacket(-1, packets[0].sent_time, 0, (), None)
+        cc = cast("RenoCongestionControl", self._loss._cc)
+        on_packet_acked: Any = cc.on_packet_acked
+        group, most = SentPacket(-1, packets[0].sent_time, 0, (), None), _together(cc)
         sender, first, upto, ends = None, 0, 0, False
         for packet in packets:
-            if packet.sent_time != group.sent_time:
+            size = group.sent_bytes + packet.sent_bytes
+            if group.sent_bytes and (packet.sent_time != group.sent_time or size >= most):
                 on_packet_acked(packet=group, now=now)
-                group = SentPacket(-1, packet.sent_time, 0, (), None)
+                group, most = SentPacket(-1, packet.sent_time, 0, (), None), _together(cc)
             group.sent_bytes += packet.sent_bytes
             if packet.acknowledging is not None:
                 handler, arguments = packet.acknowledging
@@ -122,8 +124,8 @@ class Acknowledged(Guarded):
             loss._rtt_latest -= ack_delay
         if loss._rtt_initialized:
             deviation = abs(loss._rtt_min - loss._rtt_latest)
-            loss._rtt_variance += (deviation - loss._rtt_variance) / 4
-            loss._rtt_smoothed += (loss._rtt_latest - loss._rtt_smoothed) / 8
+            loss._rtt_variance = 3 / 4 * loss._rtt_variance + 1 / 4 * deviation
+            loss._rtt_smoothed = 7 / 8 * loss._rtt_smoothed + 1 / 8 * loss._rtt_latest
         else:
             loss._rtt_first_sample_time = now
             loss._rtt_initialized = True
@@ -144,6 +146,18 @@ class Acknowledged(Guarded):
             self._loss._detect_loss(now=now, space=space)
         else:
             space.loss_time = None
+
+
+def _together(cc: RenoCongestionControl) -> int:
+    """Return below how many octets Reno may be told of at once, and do as it does singly.
+
+    Before each packet it looks whether slow start is over, and whether a window has arrived since
+    it last grew; within a group it may grow once.
+    """
+    window, threshold = cc.congestion_window, cc.ssthresh
+    if threshold is not None and window < threshold:
+        return threshold - window
+    return 2 * window - cc._congestion_stash
 
 
 def _read_ack(payload: bytes, at: int) -> tuple[list[tuple[int, int]], int, int]:

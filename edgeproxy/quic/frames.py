@@ -12,7 +12,7 @@ from typing import Final
 from aioquic import tls
 from aioquic.buffer import Buffer
 from aioquic.quic.connection import QuicConnectionError, QuicReceiveContext
-from aioquic.quic.packet import QuicErrorCode, QuicFrameType
+from aioquic.quic.packet import QuicErrorCode, QuicFrameType, pull_ack_frame
 from aioquic.quic.stream import QuicStreamReceiver
 
 from edgeproxy.quic.sending import Sending
@@ -33,6 +33,8 @@ _SMALL_BYTES: Final = 64
 # Packets that a client has not acknowledged. What is under way at most, and as many of ours that
 # only acknowledge, are some 4000; who never says what arrived makes us remember all of it.
 SENT_PACKETS_MAX: Final = 8192
+
+NOT_SENT: Final = "acknowledges what was not sent"
 
 _EXPECTED_BY: Final = {
     tls.Epoch.INITIAL: tls.State.SERVER_EXPECT_CLIENT_HELLO,
@@ -156,13 +158,7 @@ class Guarded(Sending):
     # --- ACK (section 13.1) -----------------------------------------------------------------------
 
     def _handle_ack_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
-        start = buf.tell()
-        largest = buf.pull_uint_var()
-        buf.seek(start)
-        if largest >= self._packet_number:
-            raise violation(
-                QuicErrorCode.PROTOCOL_VIOLATION, frame_type, "acknowledges what was not sent"
-            )
+        self._check_sent(buf, frame_type)
         if context is self._acknowledging:  # one says it all
             self._charge(context.time, frame_type)
         self._acknowledging = context
@@ -173,6 +169,17 @@ class Guarded(Sending):
             # Who downloads fast has its acknowledgements acknowledged by a PING now and then
             # (section 13.2.4): ngtcp2 by one in four packets, hundreds a second.
             self._idle_frames.give()
+
+    def _check_sent(self, buf: Buffer, frame_type: int) -> None:
+        start = buf.tell()
+        try:
+            ranges, _ = pull_ack_frame(buf)
+        except ValueError:
+            return  # aioquic says so as well, and better
+        finally:
+            buf.seek(start)
+        if ranges.bounds().stop > self._packet_number or self.skipped in ranges:
+            raise violation(QuicErrorCode.PROTOCOL_VIOLATION, frame_type, NOT_SENT)
 
     # --- windows ----------------------------------------------------------------------------------
 

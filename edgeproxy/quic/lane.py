@@ -11,6 +11,7 @@ Invariants: a packet is registered before it leaves, with what is lost if it is;
 the congestion window, the pacer and the peer's windows allow.
 """
 
+import secrets
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, cast
 
@@ -37,6 +38,9 @@ _KINDS: Final = tuple(bytes([kind]) for kind in range(_STREAM + 8))
 _TWO_OCTET_INTEGER: Final = 0x4000
 # A range takes four octets; who has more holes hears of the rest later (section 13.2.3).
 _ACK_RANGES_MAX: Final = 32
+
+# Of so many packets one number is left out: often enough for who lies to be found out in a window.
+_SKIPS_WITHIN: Final = 256
 
 Frame = tuple[Outgoing, int, int, bool]  # of which stream, from where to where, and whether it ends
 _Delivery = tuple[QuicDeliveryHandler, Any]  # whom to tell what became of a packet
@@ -100,6 +104,7 @@ class Lane(Sending):
 
     def _begin_lane(self) -> None:
         self._held_until: float | None = None  # when so few packets leave as there are
+        self._skips_at = secrets.randbelow(_SKIPS_WITHIN)
 
     @property
     def is_lane_open(self) -> bool:
@@ -265,6 +270,7 @@ class Lane(Sending):
         burst = bytearray(
             (len(payloads) - 1) * size + header_bytes + len(payloads[-1][0]) + TAG_BYTES
         )
+        self._skip_sometimes()
         view, number, at = memoryview(burst), self._packet_number, 0
         packets = []
         samples = []
@@ -292,6 +298,13 @@ class Lane(Sending):
             )
         self._register(packets, len(burst), now)
         return burst
+
+    def _skip_sometimes(self) -> None:
+        """Leave a packet number out now and then: whoever acknowledges it lies (section 21.4)."""
+        if self._packet_number >= self._skips_at:
+            self.skipped = self._packet_number
+            self._packet_number += 1
+            self._skips_at = self._packet_number + 1 + secrets.randbelow(_SKIPS_WITHIN)
 
     def _register(self, packets: Sequence[SentPacket], size: int, now: float) -> None:
         """Hand packets to loss recovery and congestion control."""

@@ -163,7 +163,7 @@ class Sending(Windows):
             or self._handshake_done_pending
             or self._retire_connection_ids
             or path.remote_challenges
-            or len(self._network_paths) > 1
+            or any(_is_to_be_probed(each) for each in self._network_paths[1:])
             or self._is_stream_limit_due(self._local_max_streams_bidi)
             or self._is_stream_limit_due(self._local_max_streams_uni)
             or not self._crypto_streams[tls.Epoch.ONE_RTT].sender.buffer_is_empty
@@ -233,3 +233,9 @@ class Sending(Windows):
             )
             self._remote_max_data_used += used
         return True
+
+
+def _is_to_be_probed(path: QuicNetworkPath) -> bool:
+    """Whether aioquic has something to send on a path that is not the one in use."""
+    is_open = path.is_validated or path.local_challenge_sent
+    return bool(path.remote_challenges) or not is_open

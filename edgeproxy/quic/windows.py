@@ -39,6 +39,7 @@ class Windows(QuicConnection):
     def _begin_windows(self) -> None:
         """Make what this part needs; `__init__` is aioquic's."""
         self._space = QuicPacketSpace(is_application_data=True)  # aioquic's own, once it has some
+        self.skipped = -1  # the packet number that was left out last
         self._schedule = Schedule()
         self._shut: set[int] = set()  # streams that wait for a window of the peer's
         self._receipts: dict[int, Receipt] = {}

@@ -8,6 +8,7 @@ sent, in the order that was asked for, and nothing is left of it.
 import dataclasses
 import logging
 import os
+import random
 
 import pytest
 from aioquic import tls
@@ -86,6 +87,28 @@ def test_what_is_read_fast_is_read_as_slowly(story):
         fast.do(step)
         slow.do(step)
         assert differences(fast.state(), slow.state()) == {}, step
+
+
+def long_story(seed):
+    """A download of some megabytes at losses that keep congestion control busy."""
+    dice = random.Random(seed)
+    share = dice.choice([0.01, 0.05, 0.2])
+    story = [("ask", 1, True), ("windows", 1 << 24)]
+    for _ in range(80):
+        lost = [sum(1 << n for n in range(60) if dice.random() < share) for _ in range(2)]
+        story.append(("answer", 0, dice.randrange(60_000), False))
+        story.append(("flow", *lost, dice.randrange(1000), dice.random() < 0.5))
+    return story
+
+
+@pytest.mark.parametrize("seed", range(8 * EXAMPLES))
+def test_long_downloads_leave_the_same_windows(seed):
+    fast, slow = Told(SETTINGS, ServerConnection), Told(SETTINGS, SlowReader)
+    for step in long_story(seed):
+        fast.do(step)
+        slow.do(step)
+        assert differences(fast.state(), slow.state()) == {}, step
+    assert fast.server._loss._cc.ssthresh is not None
 
 
 # --- writing -------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from aioquic.quic.connection import QuicConnectionError
 from aioquic.quic.packet import QuicErrorCode
 
 from edgeproxy.quic.acknowledged import _read_ack
+from edgeproxy.quic.connection import ServerConnection
 from edgeproxy.quic.lane import SentPacket
 from edgeproxy.tls.contexts import FrontContext
 from tests.support.quic import (
@@ -19,6 +20,7 @@ from tests.support.quic import (
 from tests.support.quic import (
     ack_frame as ack,
 )
+from tests.support.quic_stories import SlowReader
 
 
 @pytest.fixture
@@ -134,3 +136,37 @@ def test_an_ack_of_all_there_ever_was_costs_what_is_there(pair):
     write_frames(pair, ack(pair.server._packet_number - 1, pair.server._packet_number - 1))
     assert pair.server.error_code is None
     assert pair.server._lowest_sent <= pair.server._packet_number
+
+
+@pytest.mark.parametrize("kind", [ServerConnection, SlowReader])
+@pytest.mark.parametrize("lies", [True, False])
+def test_a_number_that_was_left_out_cannot_be_acknowledged(kind, lies):
+    settings = settings_of(FrontContext([any_identity()]))
+    pair = Pair(settings, kind=kind, server_name="a.test").run()
+    asked(pair, 0)
+    server = pair.server
+    server._skips_at = left_out = server._packet_number
+    server.queue(0, bytes(20_000))
+    server.bursts(pair.now)
+    assert server.skipped == left_out
+    assert left_out not in server._space.sent_packets
+    assert left_out < server._skips_at <= left_out + 257
+    largest = max(server._space.sent_packets)
+    write_frames(pair, ack(largest, largest - left_out - (not lies)))
+    assert server.is_over is False
+    assert server._close_pending is lies
+    assert (server.error_code == QuicErrorCode.PROTOCOL_VIOLATION) is lies
+
+
+def test_numbers_are_left_out_of_a_download_that_ends_well():
+    pair = Pair(settings_of(FrontContext([any_identity()])), server_name="a.test").run()
+    asked(pair, 0)
+    pair.server._skips_at = 0
+    numbers = set()
+    for _ in range(10):
+        pair.server.queue(0, bytes(60_000))
+        pair.run(40)
+        numbers.add(pair.server.skipped)
+    assert len(numbers) > 1
+    assert len(pair.received(0)) == 600_000
+    assert not pair.server._space.sent_packets.keys() & numbers

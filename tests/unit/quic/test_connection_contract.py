@@ -112,6 +112,7 @@ def test_a_packet_of_ours_has_all_that_is_asked_of_one():
 
 def test_congestion_control_adds_up_what_it_is_told_in_groups(pair):
     assert isinstance(pair.server._loss._cc, reno.RenoCongestionControl)
+    assert has(pair.server._loss._cc, "_congestion_stash ssthresh") == []
     assert "sent_bytes" in inspect.getsource(reno.RenoCongestionControl.on_packet_acked)
 
 
