@@ -158,6 +158,12 @@ def _by_word(counters: Counters, facts: Facts) -> Iterator[tuple[str, str, str, 
         facts.quic_replies,
     )
     yield (
+        "edge_quic_early_data",
+        "Handshakes that came with early data, by what was done: accepted, or why not.",
+        "outcome",
+        facts.early_data,
+    )
+    yield (
         "edge_certificate_swaps",
         "Times that new connections began to get another certificate.",
         "identity",
