@@ -1,7 +1,7 @@
 """A client that asks in its first flight, on a socket of loopback, and goes no further by itself.
 
-The handshake is complete for nobody but itself until it goes on a second time: until then it is what
-a recording of its first datagrams would be, and `recorded` are these.
+The handshake is complete for nobody but itself until it goes on a second time: until then it is
+what a recording of its first datagrams would be, and `recorded` are these.
 
 with EarlyClient(address, ticket) as client:
     stream_id = client.ask("/a")

@@ -54,9 +54,7 @@ class Place:
 
     def _session(self, streams):
         settings = self.settings
-        return Http3Session(
-            streams, self.application, clock=settings.clock, limits=settings.limits
-        )
+        return Http3Session(streams, self.application, clock=settings.clock, limits=settings.limits)
 
     async def ticket(self):
         """Return the ticket of a client that was here."""

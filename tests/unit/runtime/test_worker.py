@@ -19,9 +19,9 @@ from edgeproxy.runtime.udp_sockets import bind_udp
 from edgeproxy.runtime.worker import Given, PointOfPresence, QuicShare
 from tests.support.barrier import Barrier, settle
 from tests.support.clock import ManualClock
+from tests.support.early import EarlyClient
 from tests.support.h1_client import h1_client
 from tests.support.h2_client import h2_client
-from tests.support.early import EarlyClient
 from tests.support.h3_client import h3_client
 from tests.support.pop import ENTRY, clock_of_today, make_place, scripted_origin
 
