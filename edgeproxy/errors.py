@@ -17,6 +17,22 @@ raises on purpose derives from `EdgeError`::
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
+
+E = TypeVar("E", bound=BaseException)
+
+
+def without_frames(error: E) -> E:
+    """Return an error that has come to its end, without the frames that it and its causes met.
+
+    Connections and content keep why they ended. Frames refer to what was done there, that is, to
+    those again: without this all of it would stay until the collector of garbage comes by.
+    """
+    seen: BaseException | None = error
+    while seen is not None and seen.__traceback__ is not None:
+        seen.__traceback__ = None
+        seen = seen.__cause__ or seen.__context__
+    return error
 
 
 class EdgeError(Exception):

@@ -4,6 +4,7 @@ Owns the processes it starts and ends them by id. Both caches get the same certi
 origin and one worker on the same core.
 """
 
+import contextlib
 import os
 import shutil
 import socket
@@ -144,10 +145,14 @@ access = {{ enabled = false }}
 
 
 def free_port() -> int:
-    """Return a port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listened on a moment ago, by TCP or by UDP."""
+    while True:
+        with socket.socket() as probe, socket.socket(type=socket.SOCK_DGRAM) as other:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+            with contextlib.suppress(OSError):
+                other.bind(("127.0.0.1", port))
+                return port
 
 
 def make_certificates(folder: Path) -> tuple[Path, Path, Path]:

@@ -68,6 +68,7 @@ class Outcome:
     connections: int
     sent_mib: float
     ends: dict[str, int]
+    microseconds_per_packet: float  # of QUIC: the worker's CPU time, without the client's
 
     @property
     def is_kept(self) -> bool:
@@ -174,7 +175,9 @@ def measure(
     is_quic = isinstance(attack, QuicAttack)
     lasts = options.quic_seconds if is_quic else options.seconds
     protocol, program = ("h3", "quic_attacker") if is_quic else ("h2", "attacker")
+    began, _ = scheduled(pid)
     without = _waits(_client(options, port, lasts, protocol))
+    alone = scheduled(pid)[0] - began
     before, (ran, waited) = resident_bytes(pid) / _MIB, scheduled(pid)
     with Peak(pid) as peak:
         client = _client(options, port, lasts, protocol)
@@ -201,6 +204,9 @@ def measure(
         connections=said["connections"],
         sent_mib=said["sent_bytes"] / _MIB,
         ends=said["ends"],
+        microseconds_per_packet=1e6 * max(0.0, ran - alone) / max(1, said.get("packets", 0))
+        if is_quic
+        else 0.0,
     )
 
 
@@ -214,10 +220,13 @@ def row(found: Outcome) -> str:
     """Return one line of the table; times in milliseconds."""
     ends = ", ".join(f"{number} {how}" for how, number in list(found.ends.items())[:3])
     alone, beside = found.without, found.beside
+    each = (
+        f", {found.microseconds_per_packet:.0f} µs/packet" if found.microseconds_per_packet else ""
+    )
     return (
         f"| {found.attack} | {alone.p50:.1f} / {alone.p99:.1f} "
         f"| {beside.p50:.1f} / {beside.p99:.1f} / {beside.longest:.0f} | {beside.control_p99:.1f} "
-        f"| {found.worker_cpu:.0%} + {found.worker_waited:.0%} "
+        f"| {found.worker_cpu:.0%} + {found.worker_waited:.0%}{each} "
         f"| {found.rss_before:.0f} → {found.rss_peak:.0f} → {found.rss_after:.0f} "
         f"| {found.connections}, {found.sent_mib:.1f} | {ends} "
         f"| {'yes' if found.is_kept else 'NO'} |"

@@ -37,7 +37,7 @@ class QuicAttacker:
         self.peers: list[QuicPeer] = []
         self.ends: Counter[str] = Counter()
         self.opened = 0
-        self.sent_bytes = 0
+        self.sent_bytes = self.packets = 0
 
     def run(self, seconds: float) -> None:
         """Attack for so long, or until all is said; connections that live stay open."""
@@ -71,6 +71,7 @@ class QuicAttacker:
         if peer.ended:
             self.ends[peer.ended] += 1
         self.sent_bytes += peer.sent_bytes
+        self.packets += peer.steps
         peer.close()
         self.peers.remove(peer)
 
@@ -85,6 +86,7 @@ def main() -> None:
     found = {
         "connections": attacker.opened,
         "sent_bytes": attacker.sent_bytes,
+        "packets": attacker.packets,
         "ends": dict(attacker.ends.most_common()),
     }
     print(json.dumps(found))

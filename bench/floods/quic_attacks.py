@@ -176,10 +176,9 @@ def _ranges(peer: QuicPeer) -> Script:
     """Acknowledge every other packet of so many as fit, again and again."""
     yield greeting()
     further = 560
-    for stream_id in _requests(peer):
-        if peer.largest > 2 * further + 2:
-            break
-        yield _PAUSE if stream_id is None else get(stream_id, LARGE)
+    yield get(0, LARGE) + get(4, LARGE)
+    while peer.largest < 2 * further + 2:
+        yield _PAUSE
     while True:
         yield frames.ack(peer.largest, 0, further)
 
@@ -203,16 +202,18 @@ def _crumbs(peer: QuicPeer) -> Script:
 
 def _issued(_peer: QuicPeer) -> Script:
     yield greeting()
-    for number in count(1):
-        yield frames.new_connection_id(number, number)
+    for first in count(1, 38):
+        yield b"".join(frames.new_connection_id(n, n) for n in range(first, first + 38))
 
 
 def _retired(peer: QuicPeer) -> Script:
     yield greeting()
-    for number in count(1):
-        while number > peer.issued:
+    done = 0
+    while True:
+        while done == peer.issued:
             yield _PAUSE
-        yield plain(0x19, number)
+        numbers, done = range(done + 1, peer.issued + 1), peer.issued
+        yield b"".join(plain(0x19, number) for number in numbers)
 
 
 def _unidirectional(peer: QuicPeer) -> Script:
@@ -250,6 +251,14 @@ def _pings(_peer: QuicPeer) -> Script:
     while True:
         yield 0.02
         yield PING
+
+
+def _grows(peer: QuicPeer) -> Script:
+    """Acknowledge whatever may have been sent, for a large window, and then nothing any more."""
+    while peer.received < 1000:
+        yield _PAUSE
+    peer.acknowledges = False
+    yield from _pings(peer)
 
 
 def _acknowledges(peer: QuicPeer) -> Script:
@@ -339,7 +348,7 @@ BROKEN = (
     QuicAttack("ACK of what was not sent", repeated(frames.ack(1 << 30, 1 << 20)), ends="0xa"),
     QuicAttack("holes", _holes(1, 1), ends="0x1"),
     QuicAttack("large holes", _holes(64, 1), ends="0x1"),
-    QuicAttack("new connection IDs", _issued, ends="0x1"),
+    QuicAttack("new connection IDs", _issued, ends="0x9"),
     QuicAttack("retired connection IDs", _retired, ends="0x1"),
     QuicAttack(
         "rapid reset of hits", _each_stream(lambda n: get(n, HIT) + frames.stop(n)), ends=LOAD
@@ -385,6 +394,7 @@ BORNE = (
     QuicAttack("never acknowledges", _unacknowledged, acknowledges=False),
     QuicAttack("silent reader", _asks(_silent), acknowledges=False),
     QuicAttack("silent reader with PING", _asks(_pings), acknowledges=False),
+    QuicAttack("fast reader that falls silent", _asks(_grows), connections=50),
     QuicAttack("shut windows", _asks(_acknowledges), data=65_536, stream_data=16_384),
     QuicAttack("windows by a kilobyte", _asks(_opens(1024)), data=1024, stream_data=1024),
     QuicAttack("endless field sections", _endless_sections),

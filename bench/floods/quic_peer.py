@@ -92,6 +92,7 @@ class QuicPeer:
         self.attack = attack
         self.ended = ""
         self.is_open = False
+        self.acknowledges = attack.acknowledges
         self.is_script_over = False
         self.sent_bytes = self.received = self.steps = 0
         self.largest = self.issued = 0
@@ -140,7 +141,7 @@ class QuicPeer:
         if not self.is_open:
             self._shake_hands()
             return
-        if self.attack.acknowledges and self.received > self._acknowledged:
+        if self.acknowledges and self.received > self._acknowledged:
             self._send(self.packet(self.acknowledgement()))
         now = time.monotonic()
         share = self.attack.rate / self.attack.connections

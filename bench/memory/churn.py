@@ -26,6 +26,15 @@ _CLIENTS = (
     (8, ("-m1", "--h1")),
 )
 
+BASE_MIB = 110.0
+"""What a worker may hold beside its budget, at any budget: stated in docs/design/store.md."""
+
+SLOPE_KIB_PER_MINUTE = 64.0
+"""What it may seem to grow by, once it is full: 4 MiB an hour are within what it swings by."""
+
+JUDGED_SECONDS = 1800.0
+"""Below that the swing makes any slope."""
+
 
 @dataclass(frozen=True, slots=True)
 class Churn:
@@ -65,9 +74,23 @@ class Churn:
         """The same per 1,000 requests."""
         return self.slope_kib_per_minute / 60 * self.seconds / max(1, self.requests) * 1000
 
+    @property
+    def is_kept(self) -> bool | None:
+        """Whether it ends within budget and base, on a level; None: too short to tell of a level.
+
+        A tier that is not full says nothing of either.
+        """
+        is_full = self.stored_bytes >= 0.9 * self.budget
+        if self.base_mib > BASE_MIB:
+            return False
+        if self.seconds < JUDGED_SECONDS or not is_full:
+            return None
+        return self.slope_kib_per_minute <= SLOPE_KIB_PER_MINUTE
+
     def document(self) -> dict[str, object]:
         """Return it as plain values."""
         return asdict(self) | {
+            "is_kept": self.is_kept,
             "base_mib": self.base_mib,
             "slope_kib_per_minute": self.slope_kib_per_minute,
             "slope_kib_per_thousand": self.slope_kib_per_thousand,

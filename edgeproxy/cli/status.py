@@ -49,7 +49,9 @@ def _http3(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"address": str(each), "answers": answers_quic(each)} for each in addresses]
 
 
-def _http3_line(said: dict[str, Any]) -> str:
+def _http3_line(said: dict[str, Any], predecessor: int | None) -> str:
+    if predecessor:  # whatever answers there is its, and begins nothing any more
+        return f"  HTTP/3      waits at UDP {said['address']} for process {predecessor} to end"
     if said["answers"]:
         return f"  HTTP/3      answers at UDP {said['address']}"
     from edgeproxy.cli.reaching import SILENT
@@ -70,7 +72,7 @@ def _lines(document: dict[str, Any]) -> list[str]:
         f"  requests    {counters['requests']}, {counters['response_body_bytes']} bytes sent",
         f"  origin      {counters['origin_requests']} requests",
     ]
-    lines += map(_http3_line, document["http3"])
+    lines += [_http3_line(each, document.get("predecessor")) for each in document["http3"]]
     workers = document.get("workers", ())  # a demo has none beside itself
     if workers:
         cpu = ", ".join(f"{each['cpu_seconds']:.1f}" for each in workers)

@@ -44,7 +44,7 @@ from edgeproxy.edge.keeping import Keeping
 from edgeproxy.edge.lookup import Route
 from edgeproxy.edge.question import Question
 from edgeproxy.edge.settings import EdgeSettings
-from edgeproxy.errors import UpstreamError
+from edgeproxy.errors import UpstreamError, without_frames
 from edgeproxy.http.codings import IDENTITY, coding_of
 from edgeproxy.http.messages import Field
 from edgeproxy.http.trailers import trailers_of
@@ -93,7 +93,7 @@ class Filler:
                 await response.body.aclose()
         except UpstreamError as error:
             self.failed(error)
-            self._announce(flight, Unavailable(error))
+            self._announce(flight, Unavailable(without_frames(error)))
 
     def failed(self, error: UpstreamError) -> None:
         """Count a failure of the next hop, before its response or in the middle of it."""

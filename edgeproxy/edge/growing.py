@@ -30,7 +30,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from edgeproxy.errors import StoreError, UpstreamError
+from edgeproxy.errors import StoreError, UpstreamError, without_frames
 from edgeproxy.http.messages import Fields
 from edgeproxy.store.large import Spill
 
@@ -181,7 +181,7 @@ class GrowingBody:
 
     def fail(self, failure: UpstreamError) -> None:
         """The content broke off; every reader raises this, after what came before it."""
-        self._failure = failure.with_traceback(None)  # its frames refer to this body
+        self._failure = without_frames(failure)
         self.on_abandoned = _nobody
         self._wake_readers()
 

@@ -45,7 +45,7 @@ from edgeproxy.edge.settings import EdgeSettings
 from edgeproxy.edge.sites import Sites
 from edgeproxy.edge.synthetic import Refusal, no_content, synthetic, upstream_failed
 from edgeproxy.edge.view import View, view_of
-from edgeproxy.errors import DownstreamError, UpstreamError
+from edgeproxy.errors import DownstreamError, UpstreamError, without_frames
 from edgeproxy.http import cache_status
 from edgeproxy.http.messages import Request, Response, combined, first
 from edgeproxy.observe.access_log import AccessLog, Line
@@ -272,7 +272,7 @@ class Edge:
             response = await self._answer(request, found)
         except UpstreamError as error:
             response = upstream_failed(
-                error, self._clock.now(), method=request.method, pop=self._pop
+                without_frames(error), self._clock.now(), method=request.method, pop=self._pop
             )
         except DownstreamError as error:
             response = self._refused(request, Refusal(error.status, error.reason))

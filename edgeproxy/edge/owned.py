@@ -31,6 +31,7 @@ from edgeproxy.edge.keeping import is_shareable
 from edgeproxy.edge.large import LargeContent
 from edgeproxy.edge.lookup import Lookup, Route, SiteRoutes
 from edgeproxy.edge.question import Question
+from edgeproxy.errors import UpstreamError
 from edgeproxy.http.conditionals import Precondition, evaluate
 from edgeproxy.http.messages import ConnectionInfo, Interim, Request
 from edgeproxy.http.upstream import Content, OriginResponse
@@ -189,8 +190,9 @@ class Owned:
         ):
             self.filler.counters.stale_served["error"] += 1
             return await self._from_store(stale, ask)
-        if told.error is not None:
-            raise told.error
+        error = told.error
+        if error is not None:  # each asker's own: the frames that raise it refer to the flight
+            raise UpstreamError(error.word, error.status, error.detail)
         raise NotSharedError("unavailable")
 
     async def _from_store(self, stored: StoredResponse, ask: Ask) -> OriginResponse:

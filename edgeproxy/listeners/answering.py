@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Generic, Protocol, TypeVar, cast
 
-from edgeproxy.errors import EdgeError
+from edgeproxy.errors import EdgeError, without_frames
 from edgeproxy.http.application import Application
 from edgeproxy.http.messages import Body, Field, Fields, FieldSection, Request, Response
 from edgeproxy.http.trailers import trailers_of
@@ -173,7 +173,8 @@ class Answering(ABC, Generic[S]):
                 self._begin(stream, response)
                 await self._stream(stream, exchange, body)
         except EdgeError as error:
-            log.debug("response to %r broken off: %s", exchange.request.target, error)
+            target = exchange.request.target
+            log.debug("response to %r broken off: %s", target, without_frames(error))
             self._break_off(stream, exchange)
         except Exception:
             log.exception("response to %r broken off", exchange.request.target)

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 
 from edgeproxy.clock import Clock
-from edgeproxy.errors import DownstreamError, EdgeError
+from edgeproxy.errors import DownstreamError, EdgeError, without_frames
 from edgeproxy.http.application import Application
 from edgeproxy.http.dates import format_date
 from edgeproxy.http.messages import FieldSection, Request, Response
@@ -327,7 +327,7 @@ class Http1Session:
     # Ends
 
     def _run(self, exchange: Exchange, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(_to_its_end(work))
         exchange.task = task
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -336,7 +336,7 @@ class Http1Session:
         """Cut the connection if a task ended without finishing its exchange."""
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, EdgeError):
+        if error is not None:
             self._blame(error)
         if self._exchange is not None and self._exchange.task is task:
             self._abort()
@@ -394,3 +394,14 @@ class Http1Session:
         if self._exchange is not None and self._exchange.rest:
             self._pump(self._exchange)
         self._serve()
+
+
+async def _to_its_end(work: Coroutine[None, None, None]) -> None:
+    """Do what may break off for somebody's fault, which says nothing to whoever looks at the task.
+
+    It must not end with that error: a task keeps the frames, and one with a timeout is kept by it.
+    """
+    try:
+        await work
+    except EdgeError as error:
+        without_frames(error)

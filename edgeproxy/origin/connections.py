@@ -135,6 +135,9 @@ class OriginConnection(ResponseHandler):
         if exc is not None and self._content is not None and not self._content.is_eof():
             self._content.set_exception(fault("http_response_incomplete", "connection reset"))
         super().connection_lost(exc)
+        if self._content is not None and self._content.exception() is None:
+            self._pass_on_failure()  # aiohttp forgets whom to tell when it is closed
+        self._content = None  # it refers to this connection
 
     @property
     def _is_used(self) -> bool:

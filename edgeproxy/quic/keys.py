@@ -95,8 +95,12 @@ class OneRttKeys(CryptoPair):
         return payload
 
     def tidy(self, now: float, probe_timeout: float) -> None:
-        """Forget the last keys when nothing can come that was sent with them."""
-        if self._previous is None:
+        """Forget the last keys when nothing can come that was sent with them (section 6.5).
+
+        Time runs from the first packet with the new ones: a peer that has not heard of our update
+        goes on with the last.
+        """
+        if self._previous is None or self._first_number is None:
             return
         if self._previous_until is None:
             self._previous_until = now + 3 * probe_timeout

@@ -80,8 +80,10 @@ class Outgoing(QuicStreamSender):
         """Queue data by reference: it must not change. Only while `is_open`."""
         size = len(data)
         if size:
-            is_viewed = size >= _VIEWED_BYTES_MIN
-            self._chunks.append((self.queued, memoryview(data) if is_viewed else bytes(data)))
+            if size >= _VIEWED_BYTES_MIN:
+                self._chunks.append((self.queued, memoryview(data)))
+            else:
+                self._append(bytes(data))
             self.queued += size
             self._schedule.outstanding_bytes += size
         if end_stream:
@@ -89,6 +91,16 @@ class Outgoing(QuicStreamSender):
             self.is_end_due = True
         if size or end_stream:
             self._schedule.add(self.stream_id)
+
+    def _append(self, data: bytes) -> None:
+        """Queue little, with the little before it: each chunk costs as much as a hundred octets."""
+        chunks = self._chunks
+        if self._reading < len(chunks):
+            begin, last = chunks[-1]
+            if len(last) < _VIEWED_BYTES_MIN:
+                chunks[-1] = begin, bytes(last) + data
+                return
+        chunks.append((self.queued, data))
 
     def unsent(self, limit: int) -> tuple[int, int]:
         """Return from where to where may be sent next, new octets only before `limit`."""

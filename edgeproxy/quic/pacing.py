@@ -7,6 +7,7 @@ asks for between two ticks of our timers, up to one call's worth of segments: wi
 a short round trip would be held to one burst a tick.
 """
 
+import math
 from typing import Final
 
 from aioquic.quic.recovery import QuicPacketPacer
@@ -14,6 +15,7 @@ from aioquic.quic.recovery import QuicPacketPacer
 from edgeproxy.quic.wheel import TICK_SECONDS
 
 _GAIN: Final = 1.25
+_ROUNDING: Final = 1e-6  # who waits for one packet's time may send one, and not two
 # What one call sends: a UDP datagram, and so what is cut into segments, has 64 KiB at most.
 BURST_PACKETS_MAX: Final = 44
 
@@ -35,9 +37,10 @@ class Pacer(QuicPacketPacer):
         self.update_bucket(now=now)
         if self.bucket_time <= 0:
             return 0
-        return min(int(self.bucket_time / self.packet_time) + 1, BURST_PACKETS_MAX)
+        packets = math.ceil(self.bucket_time / self.packet_time - _ROUNDING)
+        return min(max(packets, 1), BURST_PACKETS_MAX)
 
     def sent(self, packets: int) -> None:
         """Take note of packets that left; `allowed` was asked just now."""
-        if self.packet_time is not None:
-            self.bucket_time = max(0.0, self.bucket_time - packets * self.packet_time)
+        if self.packet_time is not None:  # a part of a packet too many is made up for later
+            self.bucket_time = max(-self.packet_time, self.bucket_time - packets * self.packet_time)

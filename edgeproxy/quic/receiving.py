@@ -16,6 +16,7 @@ from typing import Final, cast
 from aioquic import tls
 from aioquic._crypto import HeaderProtection
 from aioquic.quic.connection import (
+    END_STATES,
     NetworkAddress,
     QuicConnectionError,
     QuicReceiveContext,
@@ -56,16 +57,21 @@ class Receiving(Acknowledged):
     def _take_slowly(self, data: bytes, address: NetworkAddress, now: float) -> None:
         """Let aioquic read a datagram."""
         space = self._spaces.get(tls.Epoch.ONE_RTT)
-        is_second = space is not None and space.ack_at is not None
+        ack_at = None if space is None else space.ack_at
+        if space is None or ack_at is None:
+            self.receive_datagram(data, address, now)
+            return
+        space.ack_at = None  # which says afterwards whether one that asks for an ACK was among it
         self.receive_datagram(data, address, now)
-        if space is not None and is_second and space.ack_at is not None:
-            space.ack_at = now  # every second packet at least (section 13.2.2)
+        space.ack_at = ack_at if space.ack_at is None else now
 
     def _run(self, datagrams: Sequence[tuple[bytes, NetworkAddress]], at: int) -> list[bytes]:
         """Return the datagrams from there on that this lane can read, up to the first it cannot."""
         found: list[bytes] = []
-        path = self._network_paths[0] if self._handshake_confirmed else None
-        if path is None or not path.is_validated or self._is_ending:
+        if not self._handshake_confirmed or self._is_ending or self._state in END_STATES:
+            return found
+        path = self._network_paths[0]
+        if not path.is_validated:
             return found
         address, connection_id = path.addr, self.host_cid
         for data, origin in datagrams[at:] if at else datagrams:
@@ -132,10 +138,8 @@ class Receiving(Acknowledged):
         space.received_packets.add(number)
         if len(space.ack_queue) > MAX_ACK_RANGES:
             space.ack_queue.shift()
-        if space.ack_at is not None:
-            space.ack_at = now  # every second packet at least (section 13.2.2)
-        elif is_eliciting:
-            space.ack_at = now + self._ack_delay
+        if is_eliciting:  # every second such packet at least (section 13.2.2)
+            space.ack_at = now + self._ack_delay if space.ack_at is None else now
 
     def _take_payload(self, payload: bytes, space: QuicPacketSpace, now: float) -> bool:
         """Act on frames; return whether they ask for an ACK.

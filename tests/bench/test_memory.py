@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from bench.compare.servers import EDGE
-from bench.memory.__main__ import Overhead, arguments, fill_row, size_of
-from bench.memory.churn import Churn, slope
+from bench.memory.__main__ import Overhead, arguments, churn_row, fill_row, size_of
+from bench.memory.churn import BASE_MIB, Churn, slope
 from bench.memory.origin import Origin, fields_of, octets
 from bench.memory.worker import MIB, resident
 from edgeproxy.http.fields import is_field_value, is_token
@@ -50,6 +50,22 @@ def test_what_is_held_beyond_the_budget_is_a_median_of_the_last_tenth():
     found = churned([0.0] * 54 + [100.0, 100.0, 100.0, 101.0, 102.0, 500.0])
     assert found.base_mib == pytest.approx(100.5 - 64)
     assert found.document()["base_mib"] == found.base_mib
+
+
+def test_churn_is_judged_by_its_base_and_an_hour_of_it_by_its_slope():
+    def judged(level, *, growth=0.0, seconds=3600.0, stored=64 * MIB):
+        rss = [level + at * growth for at in range(600)]
+        found = replace(churned(rss), seconds=seconds, every_seconds=6.0, stored_bytes=stored)
+        return found.is_kept
+
+    assert judged(64 + BASE_MIB) is True
+    assert judged(65 + BASE_MIB) is False
+    assert judged(150, growth=0.005) is True  # 51 KiB a minute
+    assert judged(150, growth=0.010) is False
+    assert judged(150, growth=0.010, seconds=600.0) is None
+    assert judged(150, stored=32 * MIB) is None
+    assert judged(65 + BASE_MIB, seconds=600.0) is False
+    assert churn_row(churned([100.0] * 60)).endswith("| base only |")
 
 
 def test_the_bar_is_for_what_is_filled_with_its_fields():

@@ -7,6 +7,7 @@ HTTP/3 and one of HTTP/2 ask beside it, all through. What one connection may do 
 """
 
 import asyncio
+import random
 import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from bench.compare.servers import free_port
 from bench.floods.attacks import HIT, LARGE
 from bench.floods.quic_attacker import QuicAttacker
 from bench.floods.quic_attacks import BORNE, BROKEN, DEAR, IDLE_FRAMES, repeated
@@ -22,6 +24,7 @@ from bench.floods.quic_peer import QuicAttack
 from tests.support.h2_client import H2Client, h2_client
 from tests.support.h3_client import H3Client, h3_client
 from tests.support.pop import make_place, scripted_origin
+from tests.support.quic_endpoint import Stranger
 from tests.support.served import Served, attended
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -29,12 +32,19 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 ATTACKER = "127.0.0.66"
 CONNECTIONS = 4
 PATIENCE_SECONDS = 30
-PACKETS = 300
+PACKETS = 150
 """Of each connection, where the worker does not end it before."""
 FEW_PACKETS = 20
-SLOW = {"silent reader with PING": 20, "shut windows": 50, "slow body": 150}
+SLOW = {
+    "silent reader with PING": 20,
+    "fast reader that falls silent": 30,
+    "shut windows": 50,
+    "slow body": 150,
+}
 """Those that wait between their packets need fewer."""
-GROWTH_BYTES = 24 << 20
+GROWTH_BYTES = CONNECTIONS * 2 * (2 << 20) + (16 << 20)
+"""The 2 MiB that each connection may have under way (docs/design/quic.md) twice, with what it takes
+to remember its packets, and what the worker itself needs in the course of all these tests."""
 
 FAULTS = re.compile(r"/edgeproxy/(quic|listeners|wire|edge)/")
 """A traceback through what attacks go through."""
@@ -108,7 +118,7 @@ async def site(tmp_path_factory):
     async with scripted_origin(place.ca) as origin:
         origin.on("GET", HIT.decode()).reply(200, SMALL)
         origin.on("GET", LARGE.decode()).reply(200, MEGABYTE)
-        text = place.text(origin.url, rules=RULES, listen="http3 = true")
+        text = place.text(origin.url, rules=RULES, listen="http3 = true", port=free_port())
         text = text.replace('level = "warning"', 'level = "info"')
         (folder / "edge.toml").write_text(text)
         async with (
@@ -155,3 +165,29 @@ async def test_what_costs_more_goes_beside_others(site, attack):
     """How much of it, and how long others wait, is for the bench to say."""
     async with site.beside(attack, FEW_PACKETS):
         pass
+
+
+async def test_who_watches_a_connection_can_neither_end_nor_take_it(site):
+    """Forged packets to a good client's connection ID, and its own again, from another address."""
+    seen: list[bytes] = []
+    transmit, good = site.h3._transport.sendto, site.h3.quic
+
+    def watched(data: bytes, address: object) -> None:
+        seen.append(data)
+        transmit(data, address)
+
+    site.h3._transport.sendto = watched
+    try:
+        with Stranger(("127.0.0.1", site.edge.port), ATTACKER) as stranger:
+            dice = random.Random(9000)
+            for size in range(25, 1225, 4):
+                first = bytes((0x40 | dice.getrandbits(6),))
+                stranger.say(first + good._peer_cid.cid + dice.randbytes(size))
+                if size % 100 == 1:
+                    await site.serves()
+                    stranger.say(*seen[-20:])
+            await site.serves()
+            assert stranger.heard() == []
+            assert not site.h3.terminated.done()
+    finally:
+        site.h3._transport.sendto = transmit

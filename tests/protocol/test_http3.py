@@ -11,13 +11,20 @@ import pytest
 from tests.protocol.test_take_over import TAKE_OVER, stage_of
 from tests.protocol.test_workers import rotate, two_workers
 from tests.support.barrier import Barrier
+from tests.support.h1_client import h1_client
 from tests.support.h2_client import h2_client
 from tests.support.h3_client import PATIENCE_SECONDS, h3_client
 from tests.support.pop import make_place
 from tests.support.served import run, served
 
 HTTP3 = "http3 = true"
-DOWNLOADS = int(os.environ.get("EDGEPROXY_H3_DOWNLOADS", "40"))
+# The origin waits for the test in the middle of its content, and hundreds of clients in one process
+# are slow when other processes want the CPU: neither is a fault here.
+PATIENT = {
+    "origin": f'between_bytes_timeout = "{PATIENCE_SECONDS}s"',
+    "limits": f'minimum_rate_after = "{PATIENCE_SECONDS}s"',
+}
+DOWNLOADS = int(os.environ.get("EDGEPROXY_H3_DOWNLOADS", "20"))
 PIECES = [bytes([number]) * 2**12 for number in range(32)]
 WHOLE = hashlib.sha256(b"".join(PIECES)).digest()
 
@@ -70,15 +77,17 @@ async def test_requests_of_every_kind_and_their_numbers(tmp_path):
             shown = await stage.metrics()
             assert shown['edge_connections{listener="http3"}'] == 1
             requests = [name for name in shown if name.startswith("edge_requests_total")]
-            assert all('proto="HTTP/3"' in name or 'proto="h3"' in name for name in requests), (
-                requests
-            )
+            assert all('proto="HTTP/3"' in name for name in requests), requests
+            replies = [name for name in shown if name.startswith("edge_quic_replies_total")]
+            assert replies == ['edge_quic_replies_total{kind="version_negotiation"}']
+            assert shown["edge_quic_datagrams_lost_total"] == 0
         stage.edge.terminate()
         assert await stage.edge.ended() == 0
 
 
-async def alt_svc_over_h2(stage):
-    async with h2_client(stage.edge.port, stage.place.ca.path) as client:
+async def alt_svc_over_tcp(stage):
+    """Ask over HTTP/1.1: who is drained answers, and h2's client reads nothing behind a GOAWAY."""
+    async with h1_client(stage.edge.port, stage.place.ca.path) as client:
         return dict((await client.get("/a")).fields).get("alt-svc")
 
 
@@ -95,7 +104,9 @@ async def alt_svc_over_h2(stage):
 async def test_whom_alt_svc_calls(tmp_path, listen, said):
     async with two_workers(tmp_path, listen=listen) as stage:
         expected = said and said.replace("PORT", str(stage.edge.port))
-        assert await alt_svc_over_h2(stage) == expected
+        assert await alt_svc_over_tcp(stage) == expected
+        async with h2_client(stage.edge.port, stage.place.ca.path) as client:
+            assert dict((await client.get("/a")).fields).get("alt-svc") == expected
 
 
 async def test_a_session_is_resumed_by_whichever_worker(tmp_path):
@@ -111,7 +122,11 @@ async def test_a_session_is_resumed_by_whichever_worker(tmp_path):
 
 
 async def test_downloads_survive_moves_reload_and_rotation(tmp_path):
-    async with two_workers(tmp_path, listen=HTTP3) as stage, AsyncExitStack() as stack:
+    """All stop in their middle, move, see a reload and a new certificate, and move again."""
+    async with (
+        two_workers(tmp_path, listen=HTTP3, **PATIENT) as stage,
+        AsyncExitStack() as stack,
+    ):
         middle = begun_in_the_middle(stage)
         clients = [
             await stack.enter_async_context(h3_client(stage.edge.port)) for _ in range(DOWNLOADS)
@@ -120,18 +135,29 @@ async def test_downloads_survive_moves_reload_and_rotation(tmp_path):
         replies = await halves(clients)
         for client in clients:
             await client.moved()
+        path = tmp_path / "edge.toml"
+        path.write_text(path.read_text().replace(HTTP3, f'{HTTP3}\nalt_svc_max_age = "60s"'))
         await rotate(stage)
+        for client in clients:
+            await client.moved()
         middle.open()
         for client, reply in zip(clients, replies, strict=True):
             assert digest(await client.whole(reply)) == WHOLE
+            assert (await client.get("/a")).fields[b"alt-svc"].endswith(b"; ma=60")
         served_by = await stage.served_by()
-        assert [served_by[n] for n in (0, 1)] == [
-            sum(client.worker == n for client in clients) for n in (0, 1)
-        ]
+        of_each = [sum(client.worker == n for client in clients) for n in (0, 1)]
+        assert [served_by[n] for n in (0, 1)] == of_each
+        print(
+            f"{DOWNLOADS} downloads over {of_each} connections of two workers, each moved twice, "
+            f"across a reload and a new certificate: all whole"
+        )
 
 
 async def test_an_end_in_order_is_said_and_finishes_what_has_begun(tmp_path):
-    async with two_workers(tmp_path, listen=HTTP3) as stage, AsyncExitStack() as stack:
+    async with (
+        two_workers(tmp_path, listen=HTTP3, **PATIENT) as stage,
+        AsyncExitStack() as stack,
+    ):
         middle = begun_in_the_middle(stage)
         found = await until_both(
             lambda stack: stack.enter_async_context(h3_client(stage.edge.port)), stack
@@ -174,7 +200,9 @@ async def test_a_take_over_ends_nothing_and_goes_on_with_http3(tmp_path):
         new = await stack.enter_async_context(served(stage.path, arguments=TAKE_OVER))
         assert new.port == port
         await stage.edge.has_said(f"process {new.pid} has taken over")
-        assert await alt_svc_over_h2(stage) is None  # TCP never fails, and calls nobody away
+        async with asyncio.timeout(PATIENCE_SECONDS):  # TCP never fails, and calls nobody away
+            while await alt_svc_over_tcp(stage) is not None:  # one that the old one had accepted
+                pass
         await client.went_away.wait()
         middle.open()
         assert digest(await client.whole(reply)) == WHOLE
@@ -183,7 +211,7 @@ async def test_a_take_over_ends_nothing_and_goes_on_with_http3(tmp_path):
         async with h3_client(port) as later:
             assert (await later.get("/a")).status == 200
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while await alt_svc_over_h2(stage) is None:  # until its worker has heard
+            while await alt_svc_over_tcp(stage) is None:  # until its worker has heard
                 pass
         new.terminate()
         assert await new.ended() == 0

@@ -60,7 +60,7 @@ async def test_a_nat_that_forgets(settings, id_bytes):
         connecting(relay.address, client=client) as stock,
     ):
         await stock.download(1)
-        relay.rebind_every = 20
+        relay.rebind_every = 10
         await download_all(stock, (300_000, 100_000, 20_000))
         assert relay.rebound >= 2
         assert listener.connections == 1

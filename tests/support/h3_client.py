@@ -98,6 +98,8 @@ class H3Client(StockClient):
                 reply.first.set()
             if each.stream_ended and not reply.over.done():
                 reply.over.set_result(None)
+        if isinstance(event, events.StreamReset):
+            _break(self.replies.get(event.stream_id), f"reset with {event.error_code:#x}")
         if isinstance(event, events.StreamDataReceived) and self.goaways:
             self.went_away.set()
         if isinstance(event, events.ConnectionTerminated):
@@ -105,9 +107,7 @@ class H3Client(StockClient):
 
     def _fail(self, why: str) -> None:
         for reply in self.replies.values():
-            if not reply.over.done():
-                reply.over.set_exception(ConnectionError(why))
-                reply.over.exception()  # nobody may be waiting
+            _break(reply, why)
 
     def ask(self, path: str, *fields: tuple[bytes, bytes], method: bytes = b"GET") -> Reply:
         """Send a request."""
@@ -143,6 +143,12 @@ class H3Client(StockClient):
         await self.move()
         self.quic.send_ping(0)
         self.transmit()
+
+
+def _break(reply: Reply | None, why: str) -> None:
+    if reply is not None and not reply.over.done():
+        reply.over.set_exception(ConnectionError(why))
+        reply.over.exception()  # nobody may be waiting
 
 
 @asynccontextmanager

@@ -65,6 +65,9 @@ level = "warning"
 access = {{ enabled = {access_log} }}
 """
 
+# No test waits for these; a busy machine may take longer than what is given by default.
+_PATIENCE = ("connect_timeout", "first_byte_timeout", "between_bytes_timeout")
+
 ENTRY = """
 [[host.rule]]
 id = "entry"
@@ -97,10 +100,10 @@ class Place:
         access_log: bool = False,
     ) -> str:
         """Return a configuration; the arguments are lines for its tables."""
+        patience = "".join(f'{name} = "60s"\n' for name in _PATIENCE if name not in origin)
         return _TEXT.format(
             url=url,
             rules=rules,
-            origin=origin,
             host=host,
             limits=limits,
             listen=listen if "workers" in listen else f"{listen}\nworkers = 1",
@@ -110,6 +113,7 @@ class Place:
             key=self.leaf.key_path,
             port=port,
             origin_name=ORIGIN_NAME,
+            origin=f"{patience}{origin}",
             access_log="true" if access_log else "false",
         )
 

@@ -9,7 +9,7 @@ import functools
 import os
 import ssl
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aioquic import tls
@@ -130,8 +130,16 @@ def datagrams_of(server: ServerConnection, now: float) -> list[tuple[bytes, Netw
 class Pair:
     """Two connections; `filter` may drop or change what the client sends."""
 
-    def __init__(self, settings: QuicSettings, *, client: Client | None = None, **client_) -> None:
+    def __init__(
+        self,
+        settings: QuicSettings,
+        *,
+        client: Client | None = None,
+        kind: type[ServerConnection] = ServerConnection,
+        **client_,
+    ) -> None:
         self.settings = settings
+        self.kind = kind
         self.client = client or Client(**client_)
         self.server: ServerConnection | None = None
         self.now = 1.0
@@ -166,7 +174,7 @@ class Pair:
             header = first_packet(data)
             if header is None:
                 return
-            self.server = ServerConnection(self.settings, original_id=header.destination_cid)
+            self.server = self.kind(self.settings, original_id=header.destination_cid)
         self.server.take([(data, address or self.client_address)], self.now)
         self.server_events += self.server.events()
         self.relieved += self.server.relieved()
@@ -235,6 +243,15 @@ def uint_var(value: int) -> bytes:
     buf = Buffer(capacity=8)
     buf.push_uint_var(value)
     return buf.data
+
+
+def ack_frame(
+    largest: int, *ranges: int, delay: int = 0, kind: int = 2, counts: Sequence[int] = ()
+) -> bytes:
+    """Return an ACK frame: the first range's length, then gaps and lengths in turns."""
+    first, *rest = ranges or (0,)
+    said = [largest, delay, len(rest) // 2, first, *rest, *counts]
+    return bytes([kind]) + b"".join(map(uint_var, said))
 
 
 def ca_in(folder: Path) -> LocalCa:

@@ -1,16 +1,20 @@
 """`edgeproxy serve` and `check` as an operator runs them: processes of their own, ended by signals.
 
 `async with served(path) as edge` runs one; after `edge.terminate()`, `await edge.ended()` is its
-exit code.
+exit code. In a test it comes from the `nursery`, which spares it the imports, unless a `prefix` or
+another `program` has to be executed.
 """
 
 import asyncio
+import os
 import re
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+from tests.support import nursery
 
 PATIENCE_SECONDS = 60
 
@@ -26,7 +30,7 @@ def command(*arguments: object, program: str = PROGRAM) -> list[str]:
 class Served:
     """A running process; `said` is what it has written to standard error."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | nursery.Forked) -> None:
         self._process = process
         self.said = ""
         self.port = 0
@@ -102,11 +106,18 @@ class Served:
             await self._process.stderr.read()
 
 
+def _may_be_forked() -> bool:
+    return "PYTEST_CURRENT_TEST" in os.environ
+
+
 async def run(*arguments: object) -> tuple[int, str, str]:
     """Run a command to its end; return exit code, standard output and standard error."""
-    process = await asyncio.create_subprocess_exec(
-        *command(*arguments), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
+    if _may_be_forked():
+        process = await nursery.start([*map(str, arguments)], keeps_stdout=True)
+    else:
+        process = await asyncio.create_subprocess_exec(
+            *command(*arguments), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
     async with asyncio.timeout(PATIENCE_SECONDS):
         out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()
@@ -117,12 +128,15 @@ async def starting(
     config: Path, prefix: Sequence[str] = (), arguments: Sequence[str] = (), program: str = PROGRAM
 ):
     """Begin to run `edgeproxy serve`; its access log goes nowhere."""
-    process = await asyncio.create_subprocess_exec(
-        *prefix,
-        *command("serve", "-c", config, *arguments, program=program),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    if program == PROGRAM and not prefix and _may_be_forked():
+        process = await nursery.start(["serve", "-c", str(config), *arguments])
+    else:
+        process = await asyncio.create_subprocess_exec(
+            *prefix,
+            *command("serve", "-c", config, *arguments, program=program),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
     edge = Served(process)
     try:
         yield edge

@@ -13,6 +13,7 @@ from edgeproxy.errors import (
     UnavailableError,
     UpstreamError,
     WireError,
+    without_frames,
 )
 
 
@@ -83,3 +84,32 @@ def test_a_stream_fault_names_its_stream_and_ends_no_connection():
 )
 def test_whatever_is_raised_on_purpose_has_one_root(kind: type[Exception]):
     assert issubclass(kind, EdgeError)
+
+
+def reset():
+    raise OSError("reset")
+
+
+def cut():
+    try:
+        reset()
+    except OSError as error:
+        raise ValueError("payload") from error
+
+
+def incomplete():
+    try:
+        cut()
+    except ValueError:
+        raise UpstreamError("http_response_incomplete", 502)  # noqa: B904 - by context alone
+
+
+def test_an_error_at_its_end_keeps_neither_its_frames_nor_those_of_its_causes():
+    with pytest.raises(UpstreamError) as caught:
+        incomplete()
+    error = caught.value
+    payload = error.__context__
+    assert without_frames(error) is error
+    assert isinstance(payload, ValueError)
+    assert isinstance(payload.__cause__, OSError)  # why is known all the same
+    assert [each.__traceback__ for each in (error, payload, payload.__cause__)] == [None] * 3

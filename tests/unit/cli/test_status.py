@@ -71,6 +71,14 @@ def test_whether_http3_answers_is_tried(place):
     assert json.loads(result.stdout)["http3"] == [{"address": where, "answers": False}]
 
 
+def test_until_a_take_over_is_complete_nobody_begins_over_http3(place):
+    path, control = place
+    document = said() | {"http3": [("127.0.0.1", 9)], "predecessor": 16}
+    with control_socket(control, (200, document)):
+        lines = invoke("status", "-c", path).stdout.splitlines()
+    assert "  HTTP/3      waits at UDP 127.0.0.1:9 for process 16 to end" in lines
+
+
 @pytest.mark.parametrize(
     ("more", "line"),
     [

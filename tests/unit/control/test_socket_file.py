@@ -126,7 +126,7 @@ async def test_the_peer_is_known_and_strangers_are_cut_off(control):
     server = SmallServer(app(), connections_max=2, seconds_max=20, admits=is_ours)
     await server.start([control.sock])
     control.path.chmod(0o666)
-    for folder in (control.path.parent, *control.path.parent.parents[:3]):
+    for folder in (control.path.parent, *control.path.parent.parents[:4]):
         if folder.owner() == "root" and folder.name != "tmp":
             folder.chmod(0o755)
     answers = []

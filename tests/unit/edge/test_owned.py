@@ -1,11 +1,13 @@
 """Tests for edgeproxy/edge/owned.py: two workers beside each other, one origin, one clock."""
 
 import asyncio
+import gc
 
 import pytest
 
 from edgeproxy.cache.key import cache_key
 from edgeproxy.cache.policy import CachePolicy
+from edgeproxy.edge.collapse import Flight
 from edgeproxy.edge.settings import EdgeSettings
 from edgeproxy.edge.sites import Site, Sites
 from edgeproxy.http.messages import FieldSection
@@ -202,6 +204,20 @@ async def test_a_failure_is_told_once_and_counted_once() -> None:
             {},
             {"connection_timeout": 1},
         )
+
+
+async def test_flights_that_failed_are_freed_when_both_workers_have_been_told() -> None:
+    async with make_family(2, rule()) as family:
+        asker, _ = family
+        asker.origin.on("GET", OWNED).fail("connection_timeout", 504)
+        gc.collect()
+        gc.disable()
+        try:
+            assert (await asker.get(OWNED)).status == 504
+            await settle(20)
+            assert not [each for each in gc.get_objects() if isinstance(each, Flight)]
+        finally:
+            gc.enable()
 
 
 async def test_content_that_breaks_off_breaks_off_everywhere() -> None:

@@ -3,13 +3,14 @@
 import os
 
 import pytest
+from aioquic import tls
 from aioquic.quic import events
 from aioquic.quic.packet import QuicErrorCode
 
 from edgeproxy.quic import connection
 from edgeproxy.quic.keys import KEY_UPDATES_MAX
 from edgeproxy.tls.contexts import FrontContext
-from tests.support.quic import Pair, any_identity, settings_of
+from tests.support.quic import CLIENT, Pair, any_identity, settings_of
 
 
 @pytest.fixture
@@ -102,3 +103,40 @@ def test_too_many_forgeries_end_the_connection(pair, monkeypatch):
         pair.feed(flipped(pair))
     pair.run(2)
     assert pair.closed.error_code == QuicErrorCode.AEAD_LIMIT_REACHED
+
+
+def test_the_last_keys_stay_until_the_peer_has_the_new_ones(pair):
+    pair.client.send_stream_data(0, b"hello")
+    pair.run(3)
+    pair.server.request_key_update()
+    pair.server.queue(0, b"lost")
+    assert pair.server.bursts(pair.now)
+    for n in range(3):  # it knows nothing of the update, for longer than three timeouts
+        pair.now += 2.0
+        pair.client.send_stream_data(0, b"%d" % n)
+        pair.to_server()
+    assert heard(pair) == b"hello012"
+    assert pair.server.keys.forgeries == 0
+    pair.run(10)
+    assert pair.received(0) == b"lost"
+    assert pair.client._cryptos[tls.Epoch.ONE_RTT].key_phase == 1
+    pair.now += 5
+    pair.client.send_stream_data(0, b"x")
+    pair.run(3)
+    assert pair.server.keys._previous is None
+    assert pair.server.keys.updates == 0, "the peer asked for none"
+
+
+def test_packets_of_each_phase_are_read_in_one_go(pair):
+    datagrams = []
+    for n in range(3):
+        pair.now += 0.01
+        pair.client.send_stream_data(0, b"%d" % n)
+        if n == 1:
+            pair.client.request_key_update()
+        datagrams += [(data, CLIENT) for data, _ in pair.client.datagrams_to_send(pair.now)]
+    first, *others = datagrams
+    pair.server.take([*others, first], pair.now)
+    pair.server_events += pair.server.events()
+    assert heard(pair) == b"012"
+    assert pair.server.keys.forgeries == 0

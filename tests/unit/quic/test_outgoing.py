@@ -185,3 +185,20 @@ def test_frames_as_aioquic_asks_for_them(stream):
     frame = stream.get_frame(100, max_offset=6)
     assert (frame.offset, frame.data, frame.fin) == (4, b"ef", True)
     assert stream.get_frame(100) is None
+
+
+def test_crumbs_are_not_kept_one_by_one(stream):
+    whole = bytes(range(250)) * 20
+    for n, octet in enumerate(whole):
+        stream.write(bytes([octet]))
+        if n in {100, 1500, 1501}:
+            sent(stream, 90)
+    assert len(stream._chunks) <= len(whole) // 512 + 4
+    found = b"".join(bytes(chunk) for _, chunk in stream._chunks)
+    assert found == whole
+    while stream.has_something:
+        start, data, _ = sent(stream, 700)
+        assert whole[start:].startswith(data)
+    stream.on_data_delivery(ACKED, 0, 600, False)
+    stream.write(b"more")
+    assert sent(stream, 10) == (len(whole), b"more", False)
