@@ -39,6 +39,9 @@ def _ignore(_reason: str) -> None:
     return None
 
 
+Work = Callable[[], Coroutine[None, None, None]]
+
+
 class Http1Session:
     """Serves one HTTP/1.1 (or 1.0) connection; `refused` hears why one was refused."""
 
@@ -206,13 +209,13 @@ class Http1Session:
             if response is not None:
                 self._respond(exchange, response)
                 if exchange.stream is not None:
-                    self._run(exchange, self._stream(exchange, exchange.stream))
+                    self._run(exchange, partial(self._stream, exchange, exchange.stream))
                 return
         self._channel.later(lambda: self._start(exchange), START_SECONDS)
 
     def _start(self, exchange: Exchange) -> None:
         if self._exchange is exchange:
-            self._run(exchange, self._handle(exchange))
+            self._run(exchange, partial(self._handle, exchange))
 
     def _ask(self) -> None:
         """Send 100 Continue, if the client waits for it and a response has not begun."""
@@ -326,7 +329,7 @@ class Http1Session:
 
     # Ends
 
-    def _run(self, exchange: Exchange, work: Coroutine[None, None, None]) -> None:
+    def _run(self, exchange: Exchange, work: Work) -> None:
         task = asyncio.get_running_loop().create_task(_to_its_end(work))
         exchange.task = task
         self._tasks.add(task)
@@ -396,12 +399,12 @@ class Http1Session:
         self._serve()
 
 
-async def _to_its_end(work: Coroutine[None, None, None]) -> None:
+async def _to_its_end(work: Work) -> None:
     """Do what may break off for somebody's fault, which says nothing to whoever looks at the task.
 
     It must not end with that error: a task keeps the frames, and one with a timeout is kept by it.
     """
     try:
-        await work
+        await work()
     except EdgeError as error:
         without_frames(error)

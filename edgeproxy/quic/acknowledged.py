@@ -9,7 +9,6 @@ from it, is aioquic's to say.
 from collections.abc import Sequence
 from typing import Any, Final
 
-from aioquic import tls
 from aioquic.quic.packet import QuicErrorCode
 from aioquic.quic.packet_builder import QuicDeliveryState, QuicSentPacket
 from aioquic.quic.recovery import QuicPacketSpace
@@ -107,7 +106,7 @@ class Acknowledged(Guarded):
         """Tell of aioquic's packets, each alone."""
         for packet in packets:
             if packet.is_ack_eliciting:
-                self._spaces[tls.Epoch.ONE_RTT].ack_eliciting_in_flight -= 1
+                self._space.ack_eliciting_in_flight -= 1
             if packet.in_flight:
                 self._loss._cc.on_packet_acked(packet=packet, now=now)
             for handler, arguments in packet.delivery_handlers:

@@ -81,6 +81,7 @@ class ServerConnection(Paths, Streams, Lane, Receiving):
         self._begin_guarding(settings.limits)
         self._begin_acknowledged()
         self._begin_streams()
+        self._begin_lane()
         self._ack_delay = _ACK_DELAY_SECONDS
         self._host_cids = [self._named(0)]
         self._host_cids[0].was_sent = True
@@ -162,8 +163,7 @@ class ServerConnection(Paths, Streams, Lane, Receiving):
         self.keys.tidy(now, self._loss.get_probe_timeout())
         if self.keys.updates > KEY_UPDATES_MAX:
             self._give_up(QuicErrorCode.KEY_UPDATE_ERROR)
-        space = self._spaces.get(tls.Epoch.ONE_RTT)
-        if space is not None and len(space.sent_packets) > SENT_PACKETS_MAX:
+        if len(self._space.sent_packets) > SENT_PACKETS_MAX:
             self._give_up(QuicErrorCode.INTERNAL_ERROR)
         if self.keys.forgeries > FORGERIES_MAX:
             self._give_up(QuicErrorCode.AEAD_LIMIT_REACHED)
@@ -236,7 +236,7 @@ class ServerConnection(Paths, Streams, Lane, Receiving):
         content = self._content(now)
         if content is not None:
             found.append(content)
-        ack_at = self._spaces[tls.Epoch.ONE_RTT].ack_at
+        ack_at = self._space.ack_at
         if ack_at is not None and ack_at <= now:  # nothing went that could have carried it
             found += self._control(now)
         return found
@@ -295,6 +295,7 @@ class ServerConnection(Paths, Streams, Lane, Receiving):
         server.alpn_cb = self._alpn_handler
         server.update_traffic_key_cb = self._update_traffic_key
         self.tls = self.handshake = server
+        self._space = self._spaces[tls.Epoch.ONE_RTT]
         self._cryptos[tls.Epoch.ONE_RTT] = self.keys
         self._crypto_buffers[tls.Epoch.INITIAL] = Buffer(capacity=_HELLO_BYTES_MAX)
         self._crypto_buffers[tls.Epoch.ONE_RTT] = Buffer(capacity=_TICKET_BYTES_MAX)

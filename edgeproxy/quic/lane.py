@@ -98,6 +98,9 @@ class Lane(Sending):
 
     keys: OneRttKeys
 
+    def _begin_lane(self) -> None:
+        self._held_until: float | None = None  # when so few packets leave as there are
+
     @property
     def is_lane_open(self) -> bool:
         """Whether packets of this kind may be made now."""
@@ -117,9 +120,10 @@ class Lane(Sending):
         pacer = cast("Pacer", self._loss._pacer)
         room = (cc.congestion_window - cc.bytes_in_flight) // size
         most = min(room, pacer.allowed(now))
+        if room <= 0 or self._is_held(most, size, now):
+            return None
         if most <= 0:
-            if room > 0:
-                self._pacing_at = now + (pacer.packet_time or 0.0)
+            self._pacing_at = now + (pacer.packet_time or 0.0)
             return None
         header_bytes = 1 + len(self._peer_cid.cid) + _NUMBER_BYTES
         payloads = self._payloads(most, size - header_bytes - TAG_BYTES, now)
@@ -130,9 +134,25 @@ class Lane(Sending):
             self._pacing_at = now + (pacer.packet_time or 0.0)
         return Burst(self._seal(payloads, size, now), size, self._network_paths[0].addr)
 
+    def _is_held(self, most: int, size: int, now: float) -> bool:
+        """Whether to wait for a portion, rather than to send so few packets of much content now."""
+        pacer = cast("Pacer", self._loss._pacer)
+        portion = pacer.portion
+        waiting = self._schedule.outstanding_bytes - self._loss._cc.bytes_in_flight
+        if most >= portion or waiting < portion * size or not self._loss._cc.bytes_in_flight:
+            self._held_until = None
+            return False
+        if self._held_until is None:
+            self._held_until = now + portion * (pacer.packet_time or 0.0)
+        if now < self._held_until:
+            self._pacing_at = self._held_until
+            return True
+        self._held_until = None
+        return False
+
     def _payloads(self, most: int, room: int, now: float) -> list[_Payload]:
         """Return what packets have inside; all but the last have so many octets."""
-        space = self._spaces[tls.Epoch.ONE_RTT]
+        space = self._space
         found: list[_Payload] = []
         while len(found) < most:
             parts: list[bytes | memoryview] = []
@@ -275,7 +295,7 @@ class Lane(Sending):
 
     def _register(self, packets: Sequence[SentPacket], size: int, now: float) -> None:
         """Hand packets to loss recovery and congestion control."""
-        loss, space = self._loss, self._spaces[tls.Epoch.ONE_RTT]
+        loss, space = self._loss, self._space
         sent: dict[int, Any] = space.sent_packets
         for packet in packets:
             sent[packet.packet_number] = packet

@@ -18,6 +18,9 @@ _GAIN: Final = 1.25
 _ROUNDING: Final = 1e-6  # who waits for one packet's time may send one, and not two
 # What one call sends: a UDP datagram, and so what is cut into segments, has 64 KiB at most.
 BURST_PACKETS_MAX: Final = 44
+# A wake-up costs as much as several packets do, so of much content none is made for less than this,
+# which is half of what may leave at once, and less than a sixth of the window.
+_PORTION_PACKETS_MAX: Final = 8
 
 
 class Pacer(QuicPacketPacer):
@@ -39,6 +42,14 @@ class Pacer(QuicPacketPacer):
             return 0
         packets = math.ceil(self.bucket_time / self.packet_time - _ROUNDING)
         return min(max(packets, 1), BURST_PACKETS_MAX)
+
+    @property
+    def portion(self) -> int:
+        """How many packets are worth a wake-up; 1 where that many leave within a tick anyway."""
+        if self.packet_time is None:
+            return 1
+        packets = min(_PORTION_PACKETS_MAX, int(self.bucket_max / self.packet_time / 2))
+        return packets if packets * self.packet_time >= TICK_SECONDS else 1
 
     def sent(self, packets: int) -> None:
         """Take note of packets that left; `allowed` was asked just now."""

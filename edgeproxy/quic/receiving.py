@@ -56,9 +56,9 @@ class Receiving(Acknowledged):
 
     def _take_slowly(self, data: bytes, address: NetworkAddress, now: float) -> None:
         """Let aioquic read a datagram."""
-        space = self._spaces.get(tls.Epoch.ONE_RTT)
-        ack_at = None if space is None else space.ack_at
-        if space is None or ack_at is None:
+        space = self._space
+        ack_at = space.ack_at
+        if ack_at is None:
             self.receive_datagram(data, address, now)
             return
         space.ack_at = None  # which says afterwards whether one that asks for an ACK was among it
@@ -86,7 +86,7 @@ class Receiving(Acknowledged):
         return found
 
     def _take_run(self, run: list[bytes], now: float) -> None:
-        recv, space = self.keys.recv, self._spaces[tls.Epoch.ONE_RTT]
+        recv, space = self.keys.recv, self._space
         protection = cast("HeaderProtection", recv.hp)
         path = self._network_paths[0]
         mask = masks(protection, [each[_SAMPLE_AT:_PACKET_BYTES_MIN] for each in run])

@@ -91,7 +91,7 @@ class Sending(Windows):
         crypto = self._cryptos[tls.Epoch.ONE_RTT]
         if not crypto.send.is_valid():
             return
-        space = self._spaces[tls.Epoch.ONE_RTT]
+        space = self._space
         self._forget_over()
         while True:
             is_due = space.ack_at is not None and space.ack_at <= now
@@ -116,7 +116,7 @@ class Sending(Windows):
         now: float,
     ) -> None:
         """Fill one packet; raises `QuicPacketBuilderStop` when something had no room."""
-        space = self._spaces[tls.Epoch.ONE_RTT]
+        space = self._space
         is_carrying = self._is_carrying_streams and len(self._schedule)
         if space.ack_at is not None and (space.ack_at <= now or is_carrying):
             self._write_ack_frame(builder=builder, space=space, now=now)

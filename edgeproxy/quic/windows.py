@@ -15,6 +15,7 @@ from aioquic.quic.connection import (
 )
 from aioquic.quic.packet import QuicFrameType
 from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder
+from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream, QuicStreamSender
 
 from edgeproxy.quic.schedule import Schedule
@@ -37,6 +38,7 @@ class Windows(QuicConnection):
 
     def _begin_windows(self) -> None:
         """Make what this part needs; `__init__` is aioquic's."""
+        self._space = QuicPacketSpace(is_application_data=True)  # aioquic's own, once it has some
         self._schedule = Schedule()
         self._shut: set[int] = set()  # streams that wait for a window of the peer's
         self._receipts: dict[int, Receipt] = {}

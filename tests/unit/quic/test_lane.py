@@ -1,5 +1,7 @@
 """Tests for edgeproxy/quic/lane.py."""
 
+import math
+
 import pytest
 from aioquic import tls
 from aioquic.quic import events
@@ -234,3 +236,25 @@ def test_masks_of_many_are_those_of_each(settings, suite):
     found = masks(protection, samples)
     for n, sample in enumerate(samples):
         assert found[n * SAMPLE_BYTES :][:5] == protection._mask(sample)[:5]
+
+
+def test_much_content_leaves_in_portions_where_the_path_is_long(pair):
+    asked(pair, 0)
+    server = pair.server
+    server._loss._cc.congestion_window = 240_000
+    server._loss._pacer.update_rate(congestion_window=240_000, smoothed_rtt=0.1)
+    portion = server._loss._pacer.portion
+    assert portion == 8
+    server.queue(0, bytes(150_000))
+    of_much, of_the_rest = [], []
+    now = pair.now
+    while now < pair.now + 0.09:
+        left = server._schedule.outstanding_bytes - server._loss._cc.bytes_in_flight
+        for each in server.bursts(now):
+            packets = math.ceil(len(each.data) / each.size)
+            (of_much if left >= portion * 1452 else of_the_rest).append(packets)
+        now = max(now + 0.0005, min(server.timer(), now + 0.001))
+    assert len(of_much) > 5
+    assert min(of_much) >= portion
+    assert 0 < min(of_the_rest) < portion
+    assert sum(of_much) + sum(of_the_rest) >= 150_000 // 1452

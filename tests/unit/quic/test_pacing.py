@@ -61,3 +61,10 @@ def test_both_ways_to_ask_agree():
             singly += 1
         assert abs(packets - singly) <= 1
         now += 0.002
+
+
+def test_a_portion_is_a_small_part_of_the_window_and_one_where_time_is_short():
+    assert Pacer(max_datagram_size=1200).portion == 1
+    for packets, portion in ((10, 1), (40, 6), (100, 8), (1000, 1)):
+        assert pacer_of(packets * 1200, 0.1).portion == portion
+    assert pacer_of(120_000, 0.001).portion == 1
