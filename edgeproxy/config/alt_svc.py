@@ -1,4 +1,4 @@
-"""What a configuration says of HTTP/3 to clients that leads nowhere (RFC 7838): warnings.
+"""What a configuration offers clients over HTTP/3 that leads nowhere (RFC 7838, 8470): warnings.
 
 Looks at the configuration alone; whether a port can be reached is `edgeproxy.cli.reaching`'s.
 """
@@ -23,6 +23,9 @@ _UNUSED: Final = {
 def findings(config: Config) -> Iterator[Finding]:
     """Yield warnings about what clients are told."""
     listen = config.listen
+    if listen.early_data and not (listen.http3 and config.tls.ticket_lifetime):
+        why = "`tls.ticket_lifetime` is 0" if listen.http3 else "`http3` is false"
+        yield Finding(("listen", "early_data"), f"has no effect: {why}")
     if not listen.http3:
         keys = _DETAILS if listen.alt_svc != "advertise" else ("alt_svc", *_DETAILS)
         yield from _without_effect(listen, keys, "`http3` is false")

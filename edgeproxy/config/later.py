@@ -21,7 +21,6 @@ _LATER = frozenset(
         "pop.role",
         "listen.admin",
         "tls.tickets",
-        "tls.early_data",
         "cache.memory.policy",
         "origin.*.health",
         "origin.*.breaker",

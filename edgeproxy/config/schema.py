@@ -92,7 +92,7 @@ class Listen(Section):
     http_redirect: OneOrMore[ListenAddress] | None = Field(
         default=None, description="Addresses where plain HTTP is answered with a redirect to HTTPS."
     )
-    http3: bool = Field(
+    http3: Flag = Field(
         default=False,
         description="Also serve HTTP/3, over UDP on the same addresses and ports as `https`.",
     )
@@ -108,6 +108,13 @@ class Listen(Section):
         default=None,
         description="The UDP port that clients reach HTTP/3 by, where it is not that of the first "
         "`https` address: behind a mapping of ports.",
+    )
+    early_data: Flag = Field(
+        default=False,
+        description="Let clients who come back over HTTP/3 ask before their handshake is complete "
+        "(0-RTT, RFC 8470). What comes so early may be somebody's recording: only what the cache "
+        "has fresh is answered, to GET and HEAD, everything else gets 425; each ticket is good "
+        "for it once, at the worker that gave it out. TCP stays without.",
     )
     metrics: OneOrMore[ListenAddress] | None = Field(
         default=None,

@@ -4,6 +4,10 @@ A hit is answered inside `received`, before the datagrams that brought it are ac
 Everything else runs in a task of its own, owned by this session and cancelled with its stream. No
 byte of a body is copied here, and a slow reader holds references only: what QUIC takes is bounded
 by what the peer acknowledges.
+
+Early data (RFC 8470) may be a recording. While only that has come, nothing but a hit is answered:
+whatever would go beyond memory gets 425 instead, and the client asks again when it has shown that
+it is there.
 """
 
 import logging
@@ -191,6 +195,12 @@ class Http3Session(Answering[Stream]):
 
     # --- answering ------------------------------------------------------------------------------
 
+    async def _handle(self, stream: Stream, exchange: Exchange) -> Response:
+        """Let the application answer, but for what may be a recording (RFC 8470 section 5.2)."""
+        if self._streams.is_early:
+            return _too_early(self._clock.now())
+        return await super()._handle(stream, exchange)
+
     def _on_interim(
         self, stream: Stream, exchange: Exchange, status: int, section: FieldSection
     ) -> None:
@@ -280,6 +290,17 @@ class Http3Session(Answering[Stream]):
         if self._is_shut and is_idle and h3.fault is None and not self._is_closed:
             self._is_closed = True
             self._streams.close(codes.NO_ERROR)  # behind what the peer has not acknowledged yet
+
+
+def _too_early(now: float) -> Response:
+    section = FieldSection(
+        [
+            (b"date", format_date(int(now))),
+            (b"cache-control", b"no-store"),
+            (b"content-length", b"0"),
+        ]
+    )
+    return Response(425, (section,), b"", outcome="denied")
 
 
 def _encode(section: FieldSection) -> bytes:

@@ -86,12 +86,14 @@ class QuicChannel:
         self._is_waiting = False
         self._is_busy = False
         self._is_over = False
+        self._is_established = False
         self._goodbye: tuple[int, str] | None = None  # what to close with once all is acknowledged
         self._goodbye_since = 0.0
         self._address = address
         self._limits = owner.limits
         self._began = owner.clock.monotonic()
         self.engine = engine
+        self.is_early = False
         self.local: list[tuple[int, int, bytes]] = []
         self.info = ConnectionInfo(str(address[0]))
         self.household = household(self.info.client)
@@ -153,19 +155,20 @@ class QuicChannel:
 
     def tick(self, now: float) -> None:
         """Check deadlines: about once a second."""
-        if self._goodbye is not None:
+        if not self._is_established:
+            if now - self._began > self._limits.tls_handshake_seconds:
+                self._owner.refused("tls_handshake_timeout")
+                self._owner.front.note(Handshake("timeout"))
+                self._end(is_noted=True)
+        elif self._goodbye is not None:
             if now - self._goodbye_since > self._limits.write_stall_seconds:
                 self.abort()
         elif self._session is not None:
             self._session.tick(now)
-        elif now - self._began > self._limits.tls_handshake_seconds:
-            self._owner.refused("tls_handshake_timeout")
-            self._owner.front.note(Handshake("timeout"))
-            self._end(is_noted=True)
 
     def drain(self) -> None:
         """Finish what is in flight, then close."""
-        if self._session is None:
+        if self._session is None or not self._is_established:
             self.abort()
             return
         self._session.drain()
@@ -236,6 +239,9 @@ class QuicChannel:
             self.wait()
 
     def _dispatch(self) -> None:
+        if not self._is_established and self.engine.takes_early_data:
+            self.is_early = not self.engine.is_handshake_complete
+            self._begin()
         for event in self.engine.events():
             match event:
                 case events.StreamDataReceived(data=data, end_stream=end, stream_id=stream_id):
@@ -252,19 +258,26 @@ class QuicChannel:
                 case events.ConnectionIdRetired(connection_id=connection_id):
                     self._owner.forgets(connection_id)
                 case events.HandshakeCompleted():
-                    self._open()
+                    self._establish()
                 case _:
                     pass
 
-    def _open(self) -> None:
-        """Begin the session: the handshake is complete."""
-        handshake = self.engine.handshake
-        self.info.server_name = handshake.server_name
-        if handshake.identity is not None:
-            self.info.covers = handshake.identity.covers
-        handshake.note_completed()
+    def _begin(self) -> None:
+        """Begin the session, once: the client may be heard."""
+        if self._session is None:
+            handshake = self.engine.handshake
+            self.info.server_name = handshake.server_name
+            if handshake.identity is not None:
+                self.info.covers = handshake.identity.covers
+            self._session = self._sessions(self)
+
+    def _establish(self) -> None:
+        """Go on with a client that is known to be there: the handshake is complete."""
+        self.is_early = False
+        self._is_established = True
+        self.engine.handshake.note_completed()
         self._owner.established(self)
-        self._session = self._sessions(self)
+        self._begin()
 
     def _relieve(self) -> None:
         if self._session is not None:
@@ -302,7 +315,7 @@ class QuicChannel:
         session, self._session = self._session, None
         if session is not None:
             session.lost()
-        elif is_begun and not is_noted:
+        if is_begun and not self._is_established and not is_noted:
             self._owner.front.note(Handshake(outcome))
 
 

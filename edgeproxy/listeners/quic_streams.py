@@ -15,9 +15,12 @@ class QuicStreams(Protocol):
     """One connection, as HTTP/3 sees it. Nothing here raises for the peer's sake.
 
     What is asked for a stream that is gone, or of a connection that is, is done by doing nothing.
+    While `is_early`, all that comes may be somebody else's recording (RFC 8470 section 3): the
+    handshake is not complete. It is False from then on.
     """
 
     info: ConnectionInfo
+    is_early: bool
 
     def open_unidirectional(self) -> int:
         """Return the next unidirectional stream of ours."""

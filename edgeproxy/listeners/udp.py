@@ -149,8 +149,14 @@ class UdpListener:
             own.listen(partial(self._readable, own))
             self._sockets.append(own)
 
-    def adopt(self, limits: Limits) -> None:
+    @property
+    def early_data(self) -> Counter[str]:
+        """What came of early data, by `accepted` or why not."""
+        return self.settings.early.outcomes
+
+    def adopt(self, limits: Limits, *, early_data: bool = False) -> None:
         """Begin new connections under these limits; nobody who is connected is sent away."""
+        self.settings.early.is_on = early_data
         self.limits = limits
         self.settings = replace(self.settings, limits=limits)
         lifetime = self.front.parameters.ticket_lifetime_seconds

@@ -54,6 +54,7 @@ class Facts:
     """A point of presence at one moment; `refusals` are those of connections, by limit.
 
     `quic_replies` are what was said over UDP to whom there is no connection with, by kind;
+    `early_data` is what came of clients' early data, by `accepted` or why not;
     `datagrams_lost` are those to clients that did not get as far as the network.
     `processes` is None where one process is all there is.
     """
@@ -64,6 +65,7 @@ class Facts:
     tiers: Mapping[str, TierFacts] = field(default_factory=dict)
     disk_faults: Mapping[str, int] = field(default_factory=dict)
     quic_replies: Mapping[str, int] = field(default_factory=dict)
+    early_data: Mapping[str, int] = field(default_factory=dict)
     datagrams_lost: int = 0
     certificates: tuple[CertificateFacts, ...] = ()
     processes: ProcessFacts | None = None

@@ -151,6 +151,16 @@ def _by_word(counters: Counters, facts: Facts) -> Iterator[tuple[str, str, str, 
         "reason",
         facts.disk_faults,
     )
+    yield from _over_quic(facts)
+    yield (
+        "edge_certificate_swaps",
+        "Times that new connections began to get another certificate.",
+        "identity",
+        counters.certificate_swaps,
+    )
+
+
+def _over_quic(facts: Facts) -> Iterator[tuple[str, str, str, Mapping[str, int]]]:
     yield (
         "edge_quic_replies",
         "Datagrams sent where there is no connection, by what they say; each is rate-limited.",
@@ -158,10 +168,10 @@ def _by_word(counters: Counters, facts: Facts) -> Iterator[tuple[str, str, str, 
         facts.quic_replies,
     )
     yield (
-        "edge_certificate_swaps",
-        "Times that new connections began to get another certificate.",
-        "identity",
-        counters.certificate_swaps,
+        "edge_quic_early_data",
+        "Handshakes that came with early data, by what was done: accepted, or why not.",
+        "outcome",
+        facts.early_data,
     )
 
 

@@ -61,6 +61,7 @@ def pack_facts(facts: Facts) -> dict[str, object]:
         "tiers": {name: dataclasses.astuple(tier) for name, tier in facts.tiers.items()},
         "disk_faults": dict(facts.disk_faults),
         "quic_replies": dict(facts.quic_replies),
+        "early_data": dict(facts.early_data),
         "datagrams_lost": facts.datagrams_lost,
     }
 
@@ -73,6 +74,7 @@ def unpack_facts(packed: Mapping[str, Any]) -> Facts:
         tiers={name: TierFacts(*tier) for name, tier in packed["tiers"].items()},
         disk_faults=packed["disk_faults"],
         quic_replies=packed["quic_replies"],
+        early_data=packed["early_data"],
         datagrams_lost=packed["datagrams_lost"],
     )
 
@@ -84,6 +86,7 @@ def ended(facts: Facts) -> Facts:
         tiers={name: TierFacts(0, 0, 0, tier.evictions) for name, tier in facts.tiers.items()},
         disk_faults=facts.disk_faults,
         quic_replies=facts.quic_replies,
+        early_data=facts.early_data,
         datagrams_lost=facts.datagrams_lost,
     )
 
@@ -94,6 +97,7 @@ def sum_facts(all_facts: Iterable[Facts]) -> Facts:
     refusals: Counter[str] = Counter()
     faults: Counter[str] = Counter()
     replies: Counter[str] = Counter()
+    early: Counter[str] = Counter()
     lost = 0
     tiers: dict[str, TierFacts] = {}
     for facts in all_facts:
@@ -101,6 +105,7 @@ def sum_facts(all_facts: Iterable[Facts]) -> Facts:
         refusals.update(facts.refusals)
         faults.update(facts.disk_faults)
         replies.update(facts.quic_replies)
+        early.update(facts.early_data)
         lost += facts.datagrams_lost
         for name, tier in facts.tiers.items():
             known = tiers.get(name)
@@ -111,6 +116,7 @@ def sum_facts(all_facts: Iterable[Facts]) -> Facts:
         tiers=tiers,
         disk_faults=dict(faults),
         quic_replies=dict(replies),
+        early_data=dict(early),
         datagrams_lost=lost,
     )
 

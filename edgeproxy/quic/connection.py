@@ -97,6 +97,8 @@ class ServerConnection(Paths, Streams, Lane, Receiving):
         self._is_validated_by_token = retry_id is not None
         self._begin_paths(settings.datagram_bytes_max)
         self._phase_began = 0
+        self._has_early_keys = False
+        self._early_keys_until: float | None = None
 
     # --- state ------------------------------------------------------------------------------------
 
@@ -104,6 +106,16 @@ class ServerConnection(Paths, Streams, Lane, Receiving):
     def is_begun(self) -> bool:
         """Whether a packet of the client's has been understood."""
         return self._state != QuicConnectionState.FIRSTFLIGHT
+
+    @property
+    def takes_early_data(self) -> bool:
+        """Whether early data is accepted: it comes before the handshake is complete, or not."""
+        return self.is_begun and self.handshake.early_data_accepted
+
+    @property
+    def is_handshake_complete(self) -> bool:
+        """Whether the client has shown that it is there, and no recording of it."""
+        return self._handshake_complete
 
     @property
     def is_closed_by_peer(self) -> bool:
@@ -140,6 +152,8 @@ class ServerConnection(Paths, Streams, Lane, Receiving):
     def take(self, datagrams: Sequence[tuple[bytes, NetworkAddress]], now: float) -> None:
         """Take datagrams in the order in which they came, each with where it came from."""
         path = self._network_paths[0] if self._network_paths else None
+        if self._has_early_keys:
+            self._tidy_early_keys(now)
         try:
             self._take(datagrams, now)
         except Exception:  # whatever it was, it is this connection's end and no other's
@@ -158,6 +172,18 @@ class ServerConnection(Paths, Streams, Lane, Receiving):
             self._is_validated_by_token = False
         if path is not None and self._network_paths[0] is not path:
             self._moved(path, self._network_paths[0])
+
+    def _tidy_early_keys(self, now: float) -> None:
+        """Forget the keys of early data a while after the handshake (RFC 9001 section 4.9.3).
+
+        aioquic forgets them sooner, with a 1-RTT packet; those of the fast lane it does not see.
+        """
+        if self._early_keys_until is None:
+            if self._handshake_complete:
+                self._early_keys_until = now + 3 * self._loss.get_probe_timeout()
+        elif now >= self._early_keys_until:
+            self._has_early_keys = False
+            self._cryptos[tls.Epoch.ZERO_RTT].recv.teardown()
 
     def events(self) -> Iterator[events.QuicEvent]:
         """Return what has happened, each once."""
@@ -264,7 +290,7 @@ class ServerConnection(Paths, Streams, Lane, Receiving):
     def _initialize(self, peer_cid: bytes) -> None:
         super()._initialize(peer_cid)
         settings = self._settings
-        server = ServerTls(settings.front, settings.tickets, settings.protocols, settings.clock)
+        server = ServerTls(settings)
         server.handshake_extensions = self.tls.handshake_extensions
         server.alpn_cb = self._alpn_handler
         server.update_traffic_key_cb = self._update_traffic_key
@@ -281,8 +307,11 @@ class ServerConnection(Paths, Streams, Lane, Receiving):
         cipher_suite: tls.CipherSuite,
         secret: bytes,
     ) -> None:
-        if epoch is not tls.Epoch.ZERO_RTT:  # early data is never read
-            super()._update_traffic_key(direction, epoch, cipher_suite, secret)
+        if epoch is tls.Epoch.ZERO_RTT:
+            self._has_early_keys = self.handshake.early_data_accepted
+            if not self._has_early_keys:
+                return
+        super()._update_traffic_key(direction, epoch, cipher_suite, secret)
 
     def _serialize_transport_parameters(self) -> bytes:
         """Add what aioquic leaves out: datagrams of ours are read up to this size."""

@@ -5,7 +5,9 @@ chooses the identity by SNI while the ClientHello is read, by the same policy as
 (`tls.contexts.FrontContext`); the credential by the client's signature algorithms; the staple while
 it is usable, and only for who asks; and it seals and opens tickets (`tickets`).
 
-Early data is never accepted, whatever the client says: nothing here protects it from replay.
+Early data is accepted where `early` finds nothing against it, and by default never. aioquic would
+take it from whoever resumes; here that is decided in the same moment, when the client has shown
+that it owns the session.
 
 Invariants: what a connection shows was one identity at one moment; no more is read of the
 ClientHello than aioquic's parser reads, and an alert is raised for everything that is refused.
@@ -22,9 +24,9 @@ from aioquic.buffer import Buffer
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from edgeproxy.clock import Clock
-from edgeproxy.quic.tickets import Session, Tickets
-from edgeproxy.tls.contexts import FrontContext
+from edgeproxy.quic.early import SIZE_ANY
+from edgeproxy.quic.settings import QuicSettings
+from edgeproxy.quic.tickets import Session, identity_of
 from edgeproxy.tls.credential import Credential
 from edgeproxy.tls.handshakes import Handshake
 from edgeproxy.tls.identity import Identity
@@ -101,32 +103,52 @@ class ServerTls(tls.Context):
     `server_name` is lower-case, None without SNI.
     """
 
-    def __init__(
-        self, front: FrontContext, tickets: Tickets, protocols: Sequence[str], clock: Clock
-    ) -> None:
-        super().__init__(is_client=False, alpn_protocols=list(protocols), max_early_data=None)
+    def __init__(self, settings: QuicSettings) -> None:
+        super().__init__(
+            is_client=False, alpn_protocols=list(settings.protocols), max_early_data=None
+        )
+        front, tickets = settings.front, settings.tickets
+        self._settings = settings
         self._front = front
         self._tickets = tickets
-        self._clock = clock
+        self._clock = settings.clock
         self._supported_groups = [
             GROUPS[name] for name in front.parameters.groups if name in GROUPS
         ]
-        self._began = clock.now()  # of the session: an earlier moment once it is resumed
+        self._began = self._clock.now()  # of the session: an earlier moment once it is resumed
         self.identity: Identity | None = None
         self.server_name: str | None = None
         self._credential: Credential | None = None
         self._group = ""
+        self._session: Session | None = None
+        self._hello: tls.ClientHello | None = None
         if tickets.lifetime_seconds:
             self.get_session_ticket_cb = self._open
 
-    # What aioquic sets when it takes early data, and asks when it says so: never.
+    # What aioquic sets when the client wants early data and has shown that the session is its own,
+    # and asks when it says whether it is taken.
     @property
     def early_data_accepted(self) -> bool:
         """Whether early data is taken."""
-        return False
+        return self._is_early_data_accepted
 
     @early_data_accepted.setter
-    def early_data_accepted(self, _value: bool) -> None: ...
+    def early_data_accepted(self, is_wanted: bool) -> None:
+        self._is_early_data_accepted = is_wanted and self._accepts_early_data()
+
+    def _accepts_early_data(self) -> bool:
+        hello, session, identity = self._hello, self._session, self.identity
+        if session is None or identity is None or hello is None or hello.pre_shared_key is None:
+            raise tls.AlertInternalError("no session was resumed")
+        ticket, age = hello.pre_shared_key.identities[0]
+        settings = self._settings
+        return settings.early.accepts(
+            session.offer,
+            identity_of(ticket),
+            age,
+            terms=settings.terms(identity.name),
+            now=self._clock.monotonic(),
+        )
 
     def note_completed(self) -> None:
         """Tell the observer of handshakes that this one is complete."""
@@ -143,7 +165,11 @@ class ServerTls(tls.Context):
         input_buf.seek(start)
         self._prefer(hello)
         self._become(hello)
+        self._hello = hello
         super()._server_handle_hello(input_buf, initial_buf, handshake_buf)
+        self._hello = None
+        if hello.early_data and not self.session_resumed:
+            self._settings.early.refused("not_resumed")
 
     def _prefer(self, hello: tls.ClientHello) -> None:
         """Follow the client's order: it knows whether it has AES in hardware, and so on."""
@@ -194,6 +220,7 @@ class ServerTls(tls.Context):
         if session is None:
             return None
         self._began = session.began
+        self._session = session
         moment = tls.utcnow()
         return tls.SessionTicket(
             age_add=0,
@@ -211,19 +238,24 @@ class ServerTls(tls.Context):
             self._give_ticket(output_buf)
 
     def _give_ticket(self, output_buf: Buffer) -> None:
+        if self.key_schedule is None or self.identity is None:
+            raise tls.AlertInternalError("no keys")
+        settings, age_add = self._settings, int.from_bytes(urandom(4), "big")
+        offer = settings.early.offer(
+            settings.terms(self.identity.name), age_add, self._clock.monotonic()
+        )
         given = tls.NewSessionTicket(
             ticket_lifetime=self._tickets.lifetime_seconds,
-            ticket_age_add=int.from_bytes(urandom(4), "big"),
+            ticket_age_add=age_add,
+            max_early_data_size=None if offer is None else SIZE_ANY,
         )
-        secret = self._build_session_ticket(given, []).resumption_secret
-        if self.key_schedule is None:
-            raise tls.AlertInternalError("no keys")
         session = Session(
-            secret,
+            self._build_session_ticket(given, []).resumption_secret,
             int(self.key_schedule.cipher_suite),
             self.server_name or "",
             self.alpn_negotiated or "",
             self._began,
+            offer,
         )
         given.ticket = self._tickets.seal(session, self._clock.now())
         tls.push_new_session_ticket(output_buf, given)

@@ -5,6 +5,7 @@ send windows what may be queued here and is not acknowledged. Both are all that 
 make us hold, whatever it does.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -14,6 +15,7 @@ from aioquic.quic.packet import QuicProtocolVersion
 
 from edgeproxy.clock import Clock
 from edgeproxy.quic.connection_ids import CONNECTION_ID_BYTES, Naming
+from edgeproxy.quic.early import EarlyData
 from edgeproxy.quic.secrets import QuicSecrets
 from edgeproxy.quic.tickets import Tickets
 from edgeproxy.tls.contexts import FrontContext
@@ -33,7 +35,7 @@ DATAGRAM_BYTES_MAX: Final = 1452
 
 @dataclass(frozen=True)
 class QuicSettings:
-    """See the module; `naming` is this worker's, everything else is the PoP's."""
+    """See the module; `naming` and `early` are this worker's, everything else is the PoP's."""
 
     front: FrontContext
     secrets: QuicSecrets
@@ -41,6 +43,7 @@ class QuicSettings:
     clock: Clock
     limits: Limits = field(default_factory=Limits)
     naming: Naming = field(default_factory=Naming)
+    early: EarlyData = field(default_factory=EarlyData)
     protocols: tuple[str, ...] = ("h3",)
     datagram_bytes_max: int = DATAGRAM_BYTES_MAX
 
@@ -53,6 +56,22 @@ class QuicSettings:
     def connection_window(self) -> int:
         """What may come on all streams: those of a few uploads at once."""
         return 4 * self.stream_window
+
+    def terms(self, identity: str) -> bytes:
+        """Return 16 octets that are others when what a client remembers of us is no longer true.
+
+        That are limits which must not be less than they were when it sends early data (RFC 9000
+        section 7.4.1, RFC 9114 section 7.2.4.2), and as who we spoke to it.
+        """
+        remembered = (
+            self.stream_window,
+            self.connection_window,
+            self.limits.concurrent_streams_max,
+            UNIDIRECTIONAL_STREAMS_MAX,
+            self.limits.field_section_bytes_max,
+            identity,
+        )
+        return hashlib.sha256(repr(remembered).encode()).digest()[:16]
 
     @cached_property
     def configuration(self) -> QuicConfiguration:

@@ -103,6 +103,7 @@ def facts(
         tiers=tiers,
         disk_faults={} if disk is None else dict(disk.faults),
         quic_replies={kind: n for each in over_udp for kind, n in each.replies.items()},
+        early_data={outcome: n for each in over_udp for outcome, n in each.early_data.items()},
         datagrams_lost=sum(each.lost for each in over_udp),
         certificates=tuple(certificates),
     )

@@ -27,9 +27,9 @@ Locate = Callable[[Loc, str], Problem]
 
 # Sockets, processes and folders are made once; the name is part of what is stored elsewhere.
 _FIXED: Final = (("pop",), ("listen",), ("cache", "disk"))
-# What clients are told of sockets is not about the sockets.
+# What clients are told is not about the sockets, and neither is what their tickets allow.
 _FREE: Final[frozenset[Loc]] = frozenset(
-    ("listen", key) for key in ("alt_svc", "alt_svc_max_age", "alt_svc_port")
+    ("listen", key) for key in ("alt_svc", "alt_svc_max_age", "alt_svc_port", "early_data")
 )
 
 

@@ -39,6 +39,7 @@ from edgeproxy.observe.counters import Counters
 from edgeproxy.observe.exposition import Exposition, Snapshot
 from edgeproxy.observe.facts import Facts
 from edgeproxy.quic.connection_ids import Naming
+from edgeproxy.quic.early import EarlyData
 from edgeproxy.quic.secrets import QuicSecrets
 from edgeproxy.quic.settings import QuicSettings
 from edgeproxy.quic.tickets import Tickets
@@ -269,7 +270,7 @@ class PointOfPresence:
         for listener in self._listeners:
             listener.adopt(self._limits)
         if self._udp is not None:
-            self._udp.adopt(self._limits)
+            self._udp.adopt(self._limits, early_data=config.listen.early_data)
             self._tell_of_http3()  # sockets may have come since this was prepared
         self._adopt_origins(before)
         adopt_log(before.config, config)
@@ -444,6 +445,7 @@ class PointOfPresence:
             self._clock,
             self._limits,
             Naming(share.worker, share.workers),
+            EarlyData(is_on=self._config.listen.early_data),
         )
         self._udp = UdpListener(settings, self._begin_http3, turns=self._turns)
         self._stack.push_async_callback(self._udp.aclose)

@@ -24,6 +24,8 @@ STREAM_WINDOW, CONNECTION_WINDOW = 64 * 1024, 256 * 1024
 class StockStreams:
     """The server's streams; `side` is who answers."""
 
+    is_early = False
+
     def __init__(self, quic: QuicConnection) -> None:
         self.quic = quic
         self.info = ConnectionInfo(CLIENT[0], server_name="edge.example")

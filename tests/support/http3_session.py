@@ -18,6 +18,7 @@ class FakeStreams(FakeTransport):
     def __init__(self) -> None:
         super().__init__()
         self.info = ConnectionInfo("192.0.2.1")
+        self.is_early = False
         self.holds_starts = False
 
     def later(self, work: Callable[[], object], seconds: float = 0.0) -> None:

@@ -16,7 +16,7 @@ from aioquic import tls
 from aioquic.buffer import Buffer
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.connection import NetworkAddress, QuicConnection
+from aioquic.quic.connection import NetworkAddress, QuicConnection, get_epoch
 from aioquic.quic.packet import QuicPacketType
 from aioquic.quic.packet_builder import QuicPacketBuilder
 from cryptography import x509
@@ -198,14 +198,25 @@ class Pair:
         """Why the connection ended, as the client knows."""
         return self.client._close_event
 
+    @property
+    def received_by_server(self) -> bytes:
+        found = self.of(events.StreamDataReceived, server=True)
+        return b"".join(each.data for each in found)
+
     def received(self, stream_id: int) -> bytes:
         return b"".join(
             each.data for each in self.of(events.StreamDataReceived) if each.stream_id == stream_id
         )
 
 
-def packet_of(client: QuicConnection, frames: bytes, now: float) -> bytes:
-    """Return raw frames in a 1-RTT packet of the client's own keys."""
+def packet_of(
+    client: QuicConnection,
+    frames: bytes,
+    now: float,
+    *,
+    kind: QuicPacketType = QuicPacketType.ONE_RTT,
+) -> bytes:
+    """Return raw frames in a 1-RTT packet of the client's own keys, or one of another kind."""
     builder = QuicPacketBuilder(
         host_cid=client.host_cid,
         peer_cid=client._peer_cid.cid,
@@ -214,7 +225,7 @@ def packet_of(client: QuicConnection, frames: bytes, now: float) -> bytes:
         max_datagram_size=1200,
         packet_number=client._packet_number,
     )
-    builder.start_packet(QuicPacketType.ONE_RTT, client._cryptos[tls.Epoch.ONE_RTT])
+    builder.start_packet(kind, client._cryptos[get_epoch(kind)])
     builder._buffer.push_bytes(frames)
     builder._packet.is_ack_eliciting = builder._packet.in_flight = True
     ((data, _),) = client._flush_builder(

@@ -23,6 +23,15 @@ def test_what_is_of_use_is_not_spoken_of(tmp_path, lines):
     assert warnings(tmp_path, lines) == []
 
 
+def test_early_data_where_there_can_be_none(tmp_path):
+    said = "early_data = true\nhttp3 = "
+    [warning] = warnings(tmp_path, f"{said}false")
+    assert warning == "5 listen.early_data: has no effect: `http3` is false"
+    assert warnings(tmp_path, f"{said}true") == []
+    [warning] = warnings(tmp_path, f'{said}true\n[tls]\nticket_lifetime = "0s"')
+    assert warning == "5 listen.early_data: has no effect: `tls.ticket_lifetime` is 0"
+
+
 def test_what_is_said_of_http3_where_there_is_none(tmp_path):
     said = 'alt_svc = "advertise"\nalt_svc_max_age = "1h"\nalt_svc_port = 443'
     assert warnings(tmp_path, said) == [

@@ -12,6 +12,7 @@ FACTS = Facts(
     connections={"https": 3, "http": 0},
     refusals={"connections_max": 2},
     quic_replies={"retry": 4, "stateless_reset": 1},
+    early_data={"replayed": 2},
     datagrams_lost=6,
     tiers={"memory": TierFacts(5, 1000, 4096, 7)},
     certificates=(
@@ -73,6 +74,7 @@ def test_every_counter_is_shown():
         ("edge_codings_total{source=identity,target=br,level=fast}", 4),
         ("edge_connections{listener=https}", 3),
         ("edge_quic_replies_total{kind=retry}", 4),
+        ("edge_quic_early_data_total{outcome=replayed}", 2),
         ("edge_quic_datagrams_lost_total{}", 6),
         ("edge_draining{}", 0),
         ("edge_cache_objects{tier=memory}", 5),

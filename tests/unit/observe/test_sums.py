@@ -60,6 +60,7 @@ ONE = Facts(
     refusals={"tls": 1},
     tiers={"memory": TierFacts(1, 10, 100, 5), "disk": TierFacts(7, 70, 700, 1)},
     quic_replies={"retry": 1},
+    early_data={"accepted": 1, "age": 1},
     datagrams_lost=2,
 )
 
@@ -74,6 +75,7 @@ def test_facts_are_added_but_what_is_shared_is_there_once():
         refusals={"tls": 2},
         tiers={"memory": TierFacts(2, 20, 100, 0), "disk": TierFacts(8, 60, 700, 2)},
         quic_replies={"retry": 2, "refusal": 1},
+        early_data={"accepted": 3},
         datagrams_lost=3,
     )
     assert sum_facts([ONE, other]) == Facts(
@@ -81,6 +83,7 @@ def test_facts_are_added_but_what_is_shared_is_there_once():
         refusals={"tls": 3},
         tiers={"memory": TierFacts(3, 30, 200, 5), "disk": TierFacts(8, 70, 700, 3)},
         quic_replies={"retry": 3, "refusal": 1},
+        early_data={"accepted": 4, "age": 1},
         datagrams_lost=5,
     )
     assert sum_facts([]) == Facts()
@@ -91,5 +94,6 @@ def test_of_a_process_that_has_ended_its_counts_stay():
         refusals={"tls": 1},
         tiers={"memory": TierFacts(0, 0, 0, 5), "disk": TierFacts(0, 0, 0, 1)},
         quic_replies={"retry": 1},
+        early_data={"accepted": 1, "age": 1},
         datagrams_lost=2,
     )

@@ -8,10 +8,12 @@ from aioquic.quic import events
 from aioquic.quic.packet import QuicErrorCode
 from aioquic.tls import CipherSuite
 
+from edgeproxy.quic.early import AGE_SECONDS, EarlyData
 from edgeproxy.quic.secrets import QuicSecrets
 from edgeproxy.tls.contexts import FrontContext
 from edgeproxy.tls.handshakes import Handshake
 from edgeproxy.tls.parameters import TlsParameters
+from edgeproxy.wire.limits import Limits
 from tests.support.clock import ManualClock
 from tests.support.quic import LIFETIME, Client, Pair, ca_in, identity_of, settings_of
 from tests.support.staples import staple_for
@@ -151,18 +153,140 @@ def test_a_ticket_that_does_not_fit_costs_a_full_handshake(two, changed):
     assert len(pair.client.tickets) == (0 if changed == "none" else 1)
 
 
-def test_early_data_is_never_taken(two):
+def early(settings, ticket, *, name="a.test", **client):
+    """Come back with a request in the first datagram; what the server has read until then."""
+    pair = Pair(settings, server_name=name, session_ticket=ticket, **client)
+    pair.client.send_stream_data(0, b"early", end_stream=True)
+    pair.to_server()
+    return pair, [event.data for event in pair.of(events.StreamDataReceived, server=True)]
+
+
+def switched_on(two, **more):
+    early_data = EarlyData(is_on=True)
+    return settings_of(FrontContext(two), early=early_data, **more), early_data.outcomes
+
+
+def refused(settings, ticket, **client):
+    """Assert that early data is not read and the session goes on without it."""
+    pair, read = early(settings, ticket, **client)
+    assert not read
+    pair.run()
+    (completed,) = pair.of(events.HandshakeCompleted)
+    assert completed.session_resumed
+    assert not completed.early_data_accepted
+    return pair
+
+
+def test_early_data_is_never_taken_by_default(two):
     settings = settings_of(FrontContext(two))
     (ticket,) = shake_hands(settings, server_name="a.test").client.tickets
     ticket.max_early_data_size = 0xFFFFFFFF  # what a client might pretend
-    pair = Pair(settings, server_name="a.test", session_ticket=ticket)
-    pair.client.send_stream_data(0, b"early", end_stream=True)
-    pair.to_server()
-    assert not pair.of(events.StreamDataReceived, server=True)
+    refused(settings, ticket)
+    assert settings.early.outcomes == {"off": 1}
+    settings.early.is_on = True
+    refused(settings, ticket)
+    assert settings.early.outcomes == {"off": 1, "not_offered": 1}
+
+
+def test_early_data_is_taken_where_it_is_switched_on(two):
+    settings, outcomes = switched_on(two)
+    (ticket,) = shake_hands(settings, server_name="a.test").client.tickets
+    assert ticket.max_early_data_size == 0xFFFFFFFF
+    pair, read = early(settings, ticket)
+    assert read == [b"early"]
+    assert not pair.server.is_handshake_complete
     pair.run()
-    (completed,) = pair.of(events.HandshakeCompleted, server=True)
-    assert completed.session_resumed
+    (completed,) = pair.of(events.HandshakeCompleted)
+    assert completed.early_data_accepted
+    assert outcomes == {"accepted": 1}
+    (again,) = pair.client.tickets
+    assert early(settings, again)[1] == [b"early"], "a resumed session gets such a ticket as well"
+
+
+def test_a_ticket_that_was_used_is_good_for_a_handshake_only(two):
+    settings, outcomes = switched_on(two)
+    (ticket,) = shake_hands(settings, server_name="a.test").client.tickets
+    assert early(settings, ticket)[1]
+    refused(settings, ticket)
+    assert outcomes == {"accepted": 1, "replayed": 1}
+
+
+def test_a_recording_of_the_first_datagrams_is_read_once(two):
+    settings, outcomes = switched_on(two)
+    (ticket,) = shake_hands(settings, server_name="a.test").client.tickets
+    recorded = early(settings, ticket)[0].sent_by_client
+    replay = Pair(settings, server_name="a.test")
+    for data in recorded:
+        replay.feed(data)
+    assert replay.server.handshake.session_resumed
+    assert not replay.of(events.StreamDataReceived, server=True)
+    assert outcomes == {"accepted": 1, "replayed": 1}
+
+
+def test_another_worker_takes_none(two):
+    secrets, clock = QuicSecrets(), ManualClock()
+    one, _ = switched_on(two, secrets=secrets, clock=clock)
+    other, outcomes = switched_on(two, secrets=secrets, clock=clock)
+    (ticket,) = shake_hands(one, server_name="a.test").client.tickets
+    refused(other, ticket)
+    assert outcomes == {"other_process": 1}
+
+
+def test_an_age_that_does_not_agree(two):
+    clock = ManualClock()
+    settings, outcomes = switched_on(two, clock=clock)
+    (ticket,) = shake_hands(settings, server_name="a.test").client.tickets
+    clock.advance(AGE_SECONDS + 1)  # which the client knows nothing of
+    refused(settings, ticket)
+    assert outcomes == {"age": 1}
+
+
+def test_limits_that_are_others_by_now(two):
+    settings, outcomes = switched_on(two)
+    (ticket,) = shake_hands(settings, server_name="a.test").client.tickets
+    less = Limits(concurrent_streams_max=settings.limits.concurrent_streams_max - 1)
+    refused(dataclasses.replace(settings, limits=less), ticket)
+    assert outcomes == {"changed": 1}
+
+
+def test_an_identity_that_is_another_by_now(two):
+    settings, outcomes = switched_on(two)
+    (ticket,) = shake_hands(settings, server_name="a.test").client.tickets
+    settings.front.replace([two[1]])
+    refused(settings, ticket)
+    assert outcomes == {"changed": 1}
+
+
+def test_more_than_can_be_remembered(two):
+    early_data = EarlyData(is_on=True, remembered_max=1)
+    settings = settings_of(FrontContext(two), early=early_data)
+    tickets = [shake_hands(settings, server_name="a.test").client.tickets[0] for _ in range(2)]
+    assert early(settings, tickets[0])[1]
+    refused(settings, tickets[1])
+    assert early_data.outcomes == {"accepted": 1, "full": 1}
+
+
+def test_early_data_without_a_session_is_not_read(two):
+    settings, _ = switched_on(two)
+    (ticket,) = shake_hands(settings, server_name="a.test").client.tickets
+    elsewhere, outcomes = switched_on(two)  # with another secret
+    pair, read = early(elsewhere, ticket)
+    assert not read
+    (completed,) = pair.run().of(events.HandshakeCompleted)
+    assert not completed.session_resumed
     assert not completed.early_data_accepted
+    assert outcomes == {"not_resumed": 1}
+
+
+def test_who_does_not_own_the_session_spends_no_ticket(two):
+    settings, outcomes = switched_on(two)
+    (ticket,) = shake_hands(settings, server_name="a.test").client.tickets
+    thief = dataclasses.replace(ticket, resumption_secret=bytes(len(ticket.resumption_secret)))
+    pair, read = early(settings, thief)
+    assert not read
+    assert pair.run().closed.error_code == CRYPTO + 40
+    assert not outcomes
+    assert early(settings, ticket)[1]
 
 
 def test_an_application_protocol_is_needed(two):

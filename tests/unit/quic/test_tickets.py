@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from edgeproxy.quic.early import EarlyData
 from edgeproxy.quic.secrets import QuicSecrets
-from edgeproxy.quic.tickets import SESSION_LIFETIME_SECONDS, Session, Tickets
+from edgeproxy.quic.tickets import SESSION_LIFETIME_SECONDS, Session, Tickets, identity_of
 
 NOW = 1_700_000_000.0
 DAY = 24 * 3600
@@ -62,3 +63,17 @@ def test_keys_change_every_day_and_few_are_kept():
         assert opened(tickets, ticket, NOW + (day + 3) * DAY)
     assert len(tickets._keys) == 8
     assert opened(tickets, ticket, NOW - 100 * DAY) is None
+
+
+def test_an_offer_of_early_data_is_sealed_with_the_rest():
+    secrets = QuicSecrets()
+    offer = EarlyData(is_on=True).offer(b"t" * 16, 2**32 - 1, 1234.5)
+    session = dataclasses.replace(SESSION, offer=offer)
+    ticket = Tickets(secrets, DAY).seal(session, NOW)
+    assert opened(Tickets(secrets, DAY), ticket) == session
+    assert session.offer.process not in ticket
+
+
+def test_no_two_tickets_have_their_identity_in_common():
+    tickets = Tickets(QuicSecrets(), DAY)
+    assert len({identity_of(tickets.seal(SESSION, NOW)) for _ in range(100)}) == 100

@@ -57,6 +57,8 @@ def test_what_is_said_of_sockets_can_change(text, loaded):
     prepared = prepare(other, before, clock=CLOCK)
     assert prepared.changed == ("listen",)
     assert [site.alt_svc for site in prepared.served.sites.all] == [b"clear"]
+    early = loaded(text.replace("[limits]", "early_data = true\n[limits]"))
+    assert unchangeable(loaded(text), early) == []
 
 
 def test_the_port_that_was_bound_is_the_one_that_is_told(text, loaded):

@@ -19,6 +19,7 @@ from edgeproxy.runtime.udp_sockets import bind_udp
 from edgeproxy.runtime.worker import Given, PointOfPresence, QuicShare
 from tests.support.barrier import Barrier, settle
 from tests.support.clock import ManualClock
+from tests.support.early import EarlyClient
 from tests.support.h1_client import h1_client
 from tests.support.h2_client import h2_client
 from tests.support.h3_client import h3_client
@@ -274,6 +275,39 @@ async def test_a_configuration_that_was_prepared_before_a_socket_came(place, ori
         pop.hear_quic(udp)
         pop.apply(prepared)
         assert await alt_svc(pop.https_addresses[0][1], place) == 'h3=":9"; ma=86400'
+
+
+async def test_early_data_is_switched_on_and_off_while_it_runs(place, origin):
+    async def is_offered(port: int) -> bool:
+        async with h3_client(port) as client:
+            assert (await client.get("/a")).status == 200
+        return client.quic.tickets[-1].max_early_data_size is not None
+
+    pop = PointOfPresence(config_of(place, origin.url, listen=QUIC))
+    await pop.start()
+    port = pop.https_addresses[0][1]
+    assert not await is_offered(port)
+    pop.apply(await pop.prepare(config_of(place, origin.url, listen=f"{QUIC}\nearly_data = true")))
+    assert await is_offered(port)
+    pop.apply(await pop.prepare(config_of(place, origin.url, listen=QUIC)))
+    assert not await is_offered(port)
+    assert pop.facts().early_data == {}
+    await pop.aclose()
+
+
+async def test_early_data_that_is_on_from_the_start(place, origin):
+    pop = PointOfPresence(config_of(place, origin.url, listen=f"{QUIC}\nearly_data = true"))
+    await pop.start()
+    port = pop.https_addresses[0][1]
+    async with h3_client(port) as client:
+        assert (await client.get("/a")).status == 200
+    ticket = client.quic.tickets[-1]
+    with EarlyClient(("127.0.0.1", port), ticket, server_name="localhost") as again:
+        stream_id = again.ask("/a")
+        again.go_on()
+        assert await again.answer(stream_id) == (200, b"hello")
+    assert pop.facts().early_data == {"accepted": 1}
+    await pop.aclose()
 
 
 async def test_certificates_are_looked_at_where_they_are_its_own(place):
