@@ -15,7 +15,7 @@ from tests.support.transports import drop
 
 Fields = list[tuple[str, str]]
 
-PATIENCE_SECONDS = 15  # never awaited where things work: it turns a hang into a failure
+PATIENCE_SECONDS = 60  # never awaited where things work: it turns a hang into a failure
 
 
 class CutError(Exception):

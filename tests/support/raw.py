@@ -32,7 +32,7 @@ Lines = Sequence[tuple[bytes, bytes]]
 PLAIN, RULED, STRANGER = b"localhost", b"ruled.test", b"stranger.test"
 """A site without rules, one whose rule keeps everything, and one under another certificate."""
 
-PATIENCE_SECONDS = 10  # never awaited where things work: it turns a hang into a failure
+PATIENCE_SECONDS = 60  # never awaited where things work: it turns a hang into a failure
 MALFORMED = {1, 0xA}  # PROTOCOL_ERROR, CONNECT_ERROR
 
 _SITES = """
