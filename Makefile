@@ -53,6 +53,7 @@ soak: ## the long runs: nothing lost, memory flat, under renewals, reloads, kill
 	@sh scripts/setup.sh dev curl h2load unshare nsenter
 	@EDGEPROXY_LOAD_REQUESTS=200000 $(BIN)/python -m pytest -s tests/protocol/test_load.py
 	@EDGEPROXY_H3_DOWNLOADS=200 $(BIN)/python -m pytest -s tests/protocol/test_http3.py -k survive_moves
+	@EDGEPROXY_LANE_EXAMPLES=50 $(BIN)/python -m pytest tests/properties/test_quic_lanes.py
 	@$(BIN)/python -m tests.support.rotation $(ROTATION_ARGS)
 	@EDGEPROXY_EVERY_FAULT=1 $(BIN)/python -m pytest tests/hostile/test_disk_faults.py
 	@$(BIN)/python -m tests.support.chaos $(CHAOS_ARGS)

@@ -18,6 +18,8 @@ Address = tuple[str, int]
 # every peer that reads slowly, and nothing in there can be reprioritised or called back.
 UNSENT_IN_KERNEL_BYTES = 128 * 1024
 
+_PORTS_TRIED = 16
+
 WHY = {
     errno.EADDRINUSE: "the port is taken by another program",
     errno.EACCES: "ports below 1024 need privileges (CAP_NET_BIND_SERVICE)",
@@ -85,6 +87,29 @@ def name_of(sock: socket.socket) -> Address:
 
 
 def _bind(address: Address, *, is_shared: bool = False) -> socket.socket:
+    """Bind; of port 0 one whose number is free over UDP, too: HTTP/3 comes to the same."""
+    sock = _bind_once(address, is_shared=is_shared)
+    for _ in range(0 if address[1] else _PORTS_TRIED):
+        if _is_free_over_udp(name_of(sock)):
+            break
+        sock.close()
+        sock = _bind_once(address, is_shared=is_shared)
+    return sock
+
+
+def _is_free_over_udp(address: Address) -> bool:
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            sock.bind(address)
+        except OSError:
+            return False
+    return True
+
+
+def _bind_once(address: Address, *, is_shared: bool) -> socket.socket:
     host, port = address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)

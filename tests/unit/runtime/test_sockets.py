@@ -3,6 +3,7 @@
 import errno
 import socket
 import sys
+from contextlib import ExitStack
 
 import pytest
 
@@ -129,3 +130,16 @@ def test_every_process_has_its_own_socket_of_each_address():
     with pytest.raises(UnavailableError, match="taken by another program"):
         bind_shared([name_of(one[0])], 2)  # also where both would share
     close_all([*one, *other])
+
+
+def test_any_port_is_one_that_is_free_over_udp_too():
+    with ExitStack() as stack:
+        for _ in range(
+            500
+        ):  # of 300 ports chosen blindly some are among them
+            taken = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            taken.bind(("127.0.0.1", 0))
+        for _ in range(300):
+            (sock,) = bind_all([("127.0.0.1", 0)])
+            with sock, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as twin:
+                twin.bind(sock.getsockname())
