@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.compare.results import commit, machine
-from bench.memory.churn import BASE_MIB, SLOPE_KIB_PER_MINUTE, Churn, churn
+from bench.memory.churn import BASE_MIB, GROWTH_MIB, Churn, churn
 from bench.memory.origin import octets
 from bench.memory.worker import MIB, Resident, Worker, ask, resident, worker
 
@@ -168,7 +168,7 @@ def main(argv: list[str] | None = None) -> int:
         "commit": commit(),
         "machine": machine(),
         "bar_bytes": BAR_BYTES,
-        "bars_of_churn": {"base_mib": BASE_MIB, "slope_kib_per_minute": SLOPE_KIB_PER_MINUTE},
+        "bars_of_churn": {"base_mib": BASE_MIB, "growth_mib": GROWTH_MIB},
         "fills": [asdict(each) for each in fills],
         "churns": [each.document() for each in churns],
     }

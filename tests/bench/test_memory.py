@@ -60,9 +60,9 @@ def test_churn_is_judged_by_its_base_and_an_hour_of_it_by_its_slope():
 
     assert judged(64 + BASE_MIB) is True
     assert judged(65 + BASE_MIB) is False
-    assert judged(150, growth=0.005) is True  # 51 KiB a minute
-    assert judged(150, growth=0.010) is False
-    assert judged(150, growth=0.010, seconds=600.0) is None
+    assert judged(150, growth=0.019) is True  # 5.7 MiB in half an hour
+    assert judged(150, growth=0.021) is False
+    assert judged(150, growth=0.021, seconds=600.0) is None
     assert judged(150, stored=32 * MIB) is None
     assert judged(65 + BASE_MIB, seconds=600.0) is False
     assert churn_row(churned([100.0] * 60)).endswith("| base only |")

@@ -53,7 +53,7 @@ def held_by_threads(how: str) -> int:
 
 def test_what_threads_have_freed_is_given_back():
     assert held_by_threads("settled") < 1 << 20
-    assert held_by_threads("left alone") > 6 << 20
+    assert held_by_threads("left alone") > 4 << 20  # a block at least
 
 
 def test_what_an_operator_has_set_stays():
