@@ -180,8 +180,10 @@ class Index:
             raise DiskError("index", "io", f"there is no {self.path}")
         try:
             db = self._connect(may_create=may_create)
+            # In this order: who makes it at the same time commits tables and version in one.
+            is_empty = db.execute("SELECT 1 FROM sqlite_master").fetchone() is None
             version = db.execute("PRAGMA user_version").fetchone()[0]
-            is_new = version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone()
+            is_new = is_empty and version == 0
             if not is_new and version != VERSION:
                 raise DiskError("index", "index", f"version {version}, not {VERSION}")  # noqa: TRY301
             if is_new:

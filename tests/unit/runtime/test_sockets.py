@@ -134,9 +134,7 @@ def test_every_process_has_its_own_socket_of_each_address():
 
 def test_any_port_is_one_that_is_free_over_udp_too():
     with ExitStack() as stack:
-        for _ in range(
-            500
-        ):  # of 300 ports chosen blindly some are among them
+        for _ in range(500):  # of 300 ports chosen blindly some are among them
             taken = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             taken.bind(("127.0.0.1", 0))
         for _ in range(300):

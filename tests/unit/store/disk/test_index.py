@@ -44,3 +44,41 @@ def test_who_has_the_old_file_open_notices_the_new_one(index, tmp_path):
     with pytest.raises(DiskError, match="replaced"), index.write():
         pass
     other.close()
+
+
+class Overtaken(Index):
+    """Meets one that makes the same index meanwhile, right behind its n-th statement."""
+
+    def __init__(self, folder, other, behind):
+        super().__init__(folder, fsync=False)
+        self.other, self.left = other, behind
+
+    def _connect(self, *, may_create=False):
+        db = super()._connect(may_create=may_create)
+        overtaken = self
+
+        class Connection:
+            def execute(self, statement):
+                found = db.execute(statement)
+                overtaken.left -= 1
+                if not overtaken.left:
+                    overtaken.other.open()
+                return found
+
+            def __getattr__(self, name):
+                return getattr(db, name)
+
+        return Connection()
+
+
+@pytest.mark.parametrize("behind", [1, 2])
+def test_two_that_begin_at_once_share_what_one_of_them_makes(tmp_path, behind):
+    other = Index(tmp_path, fsync=False)
+    one = Overtaken(tmp_path, other, behind)
+    one.open()
+    assert one.left <= 0
+    assert not (tmp_path / "index.sqlite.bad").exists()
+    for each in (one, other):
+        with each.write():
+            pass
+        each.close()
