@@ -175,12 +175,21 @@ def _stops(_peer: QuicPeer) -> Script:
 def _ranges(peer: QuicPeer) -> Script:
     """Acknowledge every other packet of so many as fit, again and again."""
     yield greeting()
-    further = 560
+    ranges = 560
     yield get(0, LARGE) + get(4, LARGE)
-    while peer.largest < 2 * further + 2:
+    while len(peer.arrived) < 2 * ranges + 2:
         yield _PAUSE
     while True:
-        yield frames.ack(peer.largest, 0, further)
+        yield frames.ack_of(list(peer.arrived)[::-2], ranges)
+
+
+def _optimistic(peer: QuicPeer) -> Script:
+    """Acknowledge all that may have been sent, so that more of it is (RFC 9000 section 21.4)."""
+    yield greeting()
+    yield get(0, LARGE) + get(4, LARGE)
+    while True:
+        yield frames.ack(peer.largest, peer.largest)
+        yield 0.01
 
 
 def _unacknowledged(peer: QuicPeer) -> Script:
@@ -346,6 +355,7 @@ BROKEN = (
     ),
     QuicAttack("far CRYPTO", repeated(frames.crypto(500_000, b"x")), ends="0xd"),
     QuicAttack("ACK of what was not sent", repeated(frames.ack(1 << 30, 1 << 20)), ends="0xa"),
+    QuicAttack("ACK of all there may be", _optimistic, ends="0xa", acknowledges=False),
     QuicAttack("holes", _holes(1, 1), ends="0x1"),
     QuicAttack("large holes", _holes(64, 1), ends="0x1"),
     QuicAttack("new connection IDs", _issued, ends="0x9"),

@@ -4,6 +4,8 @@ Shares nothing with the server under attack (RFC 9000 sections 16 and 19, RFC 91
 9204 section 4).
 """
 
+from collections.abc import Iterable
+
 from bench.floods.frames import string
 
 PING = b"\x01"
@@ -43,6 +45,24 @@ def ack(largest: int, first: int, further: int = 0) -> bytes:
     `first` is how many packets below the largest the first range has.
     """
     return plain(0x02, largest, 0, further, first) + b"\0\0" * further
+
+
+def ack_of(numbers: Iterable[int], ranges_max: int) -> bytes:
+    """Return an ACK frame of packets, the newest of them first, in so many ranges at most."""
+    ranges: list[list[int]] = []  # lowest and highest
+    for number in numbers:
+        if ranges and ranges[-1][0] == number + 1:
+            ranges[-1][0] = number
+        elif len(ranges) < ranges_max:
+            ranges.append([number, number])
+        else:
+            break
+    low, high = ranges[0]
+    said = [0x02, high, 0, len(ranges) - 1, high - low]
+    for below, above in ranges[1:]:
+        said += (low - above - 2, above - below)
+        low = below
+    return plain(*said)
 
 
 def reset(stream_id: int, size: int = 0) -> bytes:

@@ -11,6 +11,7 @@ import random
 import socket
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -21,9 +22,11 @@ from aioquic.quic.connection import QuicConnection
 from aioquic.quic.crypto import CryptoPair
 from aioquic.tls import Epoch
 
-from bench.floods.quic_frames import ack
+from bench.floods.quic_frames import ack_of
 
 STEPS_AT_ONCE = 32
+_ARRIVED_MAX = 4096
+_ACK_RANGES = 32
 
 # What stands in frames that are of no interest, as numbers of integers and of octets behind them.
 _SHAPES = {
@@ -96,6 +99,7 @@ class QuicPeer:
         self.is_script_over = False
         self.sent_bytes = self.received = self.steps = 0
         self.largest = self.issued = 0
+        self.arrived: deque[int] = deque(maxlen=_ARRIVED_MAX)  # nothing overtakes here
         self.windows = Windows()
         self.challenges: list[bytes] = []
         self._to = ("127.0.0.1", port)
@@ -183,9 +187,9 @@ class QuicPeer:
         self._number += numbers
 
     def acknowledgement(self) -> bytes:
-        """Acknowledge whatever has come, and what has not."""
+        """Acknowledge the newest of what has come; what was left out on purpose is among none."""
         self._acknowledged = self.received
-        return ack(self.largest, self.largest)
+        return ack_of(reversed(self.arrived), _ACK_RANGES)
 
     def throw(self, datagram: bytes) -> None:
         """Send a datagram as a stranger would, from an address of his own."""
@@ -251,6 +255,8 @@ class QuicPeer:
         self._number = quic._packet_number
         self.server_id = quic._peer_cid.cid
         self.largest = max(0, quic._spaces[Epoch.ONE_RTT].largest_received_packet)
+        for each in quic._spaces[Epoch.ONE_RTT].ack_queue:
+            self.arrived.extend(each)
         self.issued = max([0, *(each.sequence_number or 0 for each in quic._peer_cid_available)])
         windows.data = quic._remote_max_data
         windows.stream_data_initial = quic._remote_max_stream_data_bidi_remote
@@ -279,7 +285,9 @@ class QuicPeer:
                 self.ended = "stateless reset"
             return
         self.received += 1
-        self.largest = max(self.largest, number)
+        if number > self.largest:
+            self.largest = number
+            self.arrived.append(number)
         with contextlib.suppress(BufferReadError):
             self._look(Buffer(data=payload))
 

@@ -21,7 +21,7 @@ from tests.support.ca import Leaf
 from tests.support.h3_client import PATIENCE_SECONDS, H3Client, h3_client
 from tests.support.quic import Client
 from tests.support.quic_endpoint import connecting
-from tests.support.s_client import alert, shown
+from tests.support.s_client import alert, shown, stapled
 from tests.support.tls_sites import SeenEdge, TlsSites, tls_sites
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -96,8 +96,10 @@ async def stage(tmp_path_factory) -> AsyncIterator[Stage]:
     async with tls_sites(tmp_path_factory.mktemp("sites")) as sites:
         leaves = {name: sites.issue(name) for name in ("a.test", "b.test")}
         sites.responder.answers.age = timedelta(days=3)  # of four
-        async with sites.in_process():
-            pass
+        async with sites.in_process() as edge, asyncio.timeout(PATIENCE_SECONDS):
+            for name in leaves:  # a busy machine may begin before a staple has come
+                while stapled(await edge.s_client("-status", name=name)) != "good":
+                    pass
         sites.responder.answers.age = timedelta(hours=1)
         sites.responder.held = Barrier()
         async with sites.process(STRICT, listen=LISTEN) as edge:
