@@ -8,13 +8,14 @@ from tests.support.clients import chromium
 from tests.support.early import PATIENCE_SECONDS
 from tests.support.pop import make_place, scripted_origin, serving
 
-# One request after the other, until the origin says that it is enough.
+# One request after the other, until the origin says that it is enough. Chromium loses one that it
+# gives to a connection in the moment in which a GOAWAY comes there; that one is made again.
 PAGE = b"""<!doctype html><body></body><script>
 const seen = {};
 const ask = (path) => {
   const request = new XMLHttpRequest();
   request.open("GET", path, false);
-  request.send();
+  try { request.send(); } catch (error) { return 0; }
   seen[request.status] = (seen[request.status] || 0) + 1;
   return request.status;
 };
