@@ -205,7 +205,9 @@ class Journey:
     # --- what happens in between ------------------------------------------------------------------
 
     def move(self, host: str) -> None:
+        """Let the client be elsewhere, and say so: nobody else could know."""
         self.address = host, CLIENT[1]
+        self.client.send_ping(1)
 
     def update_keys(self) -> None:
         """Update the client's keys, and say so until it is heard.
