@@ -19,6 +19,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from math import inf
 
 from cachetools import TTLCache
 
@@ -90,11 +91,12 @@ class Flight:
     `reader` is the leader's, made by the fill when content begins; it is closed again if there is
     no leader to take it. `may_commit` turns False when the target is invalidated meanwhile.
     `hints` passes on what the next hop says before it answers. `household` is whose request began
-    it, "" for what nobody waits for.
+    it, "" for what nobody waits for. `fresh_until` is when what arrives turns stale.
     """
 
     __slots__ = (
         "_announced",
+        "fresh_until",
         "has_leader",
         "hints",
         "household",
@@ -111,6 +113,7 @@ class Flight:
         self.has_leader = has_leader
         self.household = ""
         self.may_commit = True
+        self.fresh_until = inf
         self.hints = Hints()
         self.reader: Reader | None = None
         self.task: asyncio.Task[None] | None = None
@@ -195,6 +198,19 @@ class Flights:
         """Return the flight to follow, None if there is none."""
         flights = self._by_key.get(key)
         return None if flights is None else flights.get(selection)
+
+    def to_follow(self, key: bytes, selection: Vary | None, now: float) -> Flight | None:
+        """Return the flight to follow; one whose response has turned stale meanwhile is none.
+
+        Content may take longer than it is fresh. Whoever has joined stays; the next one asks anew,
+        and what comes of that is what will be stored.
+        """
+        flight = self.find(key, selection)
+        if flight is None or now < flight.fresh_until:
+            return flight
+        flight.may_commit = False
+        self.release(flight)
+        return None
 
     def lead(
         self,

@@ -311,6 +311,7 @@ class Filler:
 
         def announce() -> None:
             if not keeping.flight.is_announced:
+                keeping.flight.fresh_until = keeping.fresh_until
                 keeping.flight.announce(keeping.arriving(body))
 
         if not keeping.lacks_etag(self.settings.settle_bytes_max):

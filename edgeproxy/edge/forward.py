@@ -74,7 +74,8 @@ class Forwarder:
             flights.lead(key, partial(self.filler.fill, question), has_leader=False)
 
     async def _join(self, request: Request, question: Question, selection: Vary | None) -> Response:
-        flight = self.filler.flights.find(question.route.key, selection)
+        now, key = self.filler.clock.now(), question.route.key
+        flight = self.filler.flights.to_follow(key, selection, now)
         if flight is None:
             return await self._lead(request, question, selection=selection)
         return await self._follow(request, question, flight, selection)

@@ -4,8 +4,9 @@ Fetches, stores and waits for nothing: `fill.py` runs it. RFC 9111 sections 3 an
 """
 
 from dataclasses import dataclass
+from math import inf
 
-from edgeproxy.cache.freshness import Freshness
+from edgeproxy.cache.freshness import Freshness, corrected_initial_age, fresh_until
 from edgeproxy.cache.stored import LargeBody, StoredResponse, make_stored, with_date
 from edgeproxy.cache.storing import fields_for_the_asker, fields_to_store, may_replace
 from edgeproxy.cache.vary import implied, nominated, selecting_values
@@ -87,6 +88,14 @@ class Keeping:
         if self.stored is not None:
             self.recodings.settle(self.stored)
         return self.recodings
+
+    @property
+    def fresh_until(self) -> float:
+        """When it turns stale; of what was stale as it came, never: all who wait get that."""
+        came, sent = self.response.response_time, self.response.request_time
+        age = corrected_initial_age(self.response.fields, request_time=sent, response_time=came)
+        until = fresh_until(self.freshness, response_time=came, initial_age=age)
+        return until if until > came else inf
 
     def arriving(self, body: GrowingBody) -> Arriving:
         """Return the announcement: what is known now."""

@@ -96,7 +96,8 @@ class Owned:
     async def _join(
         self, ask: Ask, question: Question, interim: Interim, selection: Vary | None
     ) -> OriginResponse:
-        flight = self.filler.flights.find(question.route.key, selection)
+        now, key = self.filler.clock.now(), question.route.key
+        flight = self.filler.flights.to_follow(key, selection, now)
         if flight is None:
             return await self._lead(ask, question, interim, selection)
         return await self._follow(ask, question, interim, flight, selection)

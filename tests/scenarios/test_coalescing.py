@@ -138,6 +138,27 @@ async def test_a_storable_fill_goes_on_when_everybody_has_left(pop: Pop) -> None
     assert (await pop.get()).outcome == "hit"
 
 
+@pytest.mark.parametrize(("later", "requests"), [(59, 1), (61, 2)])
+async def test_nobody_joins_what_has_turned_stale_on_its_way(pop: Pop, later, requests) -> None:
+    route = pop.origin.on("GET", "/a")
+    route.reply(200, [b"old ", b"content"], cache_control="max-age=60").pause(1, until := Barrier())
+    route.reply(200, [b"new ", b"content"], cache_control="max-age=60")
+    early = pop.crowd(2)
+    await until.reached()
+    pop.clock.advance(later)
+    late = pop.crowd(1)
+    await settle()
+    until.open()
+    assert {each.body for each in await all_of(early)} == {b"old content"}
+    (got,) = await all_of(late)
+    await settle()
+    assert pop.origin.requests == requests
+    assert got.body == (b"old content", b"new content")[requests - 1]
+    pop.clock.advance(0 if requests == 2 else -later)
+    assert (await pop.get()).body == got.body  # and that is what was stored
+    assert pop.origin.requests == requests
+
+
 @pytest.mark.parametrize("directive", ["private", "no-store"])
 async def test_nobody_waits_for_anothers_private_answer(pop: Pop, directive: str) -> None:
     route = pop.origin.on("GET", "/a")
