@@ -10,8 +10,7 @@ from aioquic.quic.rangeset import RangeSet
 
 from edgeproxy.quic.acknowledged import _read_ack
 from edgeproxy.quic.lane import SAMPLE_BYTES, SentPacket, masks
-from edgeproxy.tls.contexts import FrontContext
-from tests.support.quic import SERVER, Pair, any_identity, settings_of, uint_var, write_frames
+from tests.support.quic import SERVER, Pair, uint_var, write_frames
 from tests.support.quic_stories import SlowWriter
 
 SUITES = [
@@ -19,16 +18,6 @@ SUITES = [
     tls.CipherSuite.AES_256_GCM_SHA384,
     tls.CipherSuite.CHACHA20_POLY1305_SHA256,
 ]
-
-
-@pytest.fixture
-def settings():
-    return settings_of(FrontContext([any_identity()]))
-
-
-@pytest.fixture
-def pair(settings):
-    return Pair(settings, server_name="a.test").run()
 
 
 def asked(pair, *streams):

@@ -1,27 +1,12 @@
 """Tests for edgeproxy/quic/paths.py."""
 
-import pytest
-
-from edgeproxy.tls.contexts import FrontContext
 from tests.support.quic import (
     CLIENT,
     Client,
     Pair,
-    any_identity,
     datagrams_of,
-    settings_of,
     uint_var,
 )
-
-
-@pytest.fixture
-def settings():
-    return settings_of(FrontContext([any_identity()]))
-
-
-@pytest.fixture
-def pair(settings):
-    return Pair(settings, server_name="a.test").run()
 
 
 def asked(pair, *streams):

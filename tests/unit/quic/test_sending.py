@@ -1,26 +1,11 @@
 """Tests for edgeproxy/quic/sending.py."""
 
-import pytest
 from aioquic.quic import events
 
-from edgeproxy.tls.contexts import FrontContext
 from tests.support.quic import (
-    Pair,
-    any_identity,
-    settings_of,
     uint_var,
     write_frames,
 )
-
-
-@pytest.fixture
-def settings():
-    return settings_of(FrontContext([any_identity()]))
-
-
-@pytest.fixture
-def pair(settings):
-    return Pair(settings, server_name="a.test").run()
 
 
 def asked(pair, *streams):

@@ -1,20 +1,8 @@
 """Tests for edgeproxy/quic/windows.py."""
 
-import pytest
 from aioquic.quic import events
 
-from edgeproxy.tls.contexts import FrontContext
-from tests.support.quic import Pair, any_identity, datagrams_of, settings_of, uint_var, write_frames
-
-
-@pytest.fixture
-def settings():
-    return settings_of(FrontContext([any_identity()]))
-
-
-@pytest.fixture
-def pair(settings):
-    return Pair(settings, server_name="a.test").run()
+from tests.support.quic import datagrams_of, uint_var, write_frames
 
 
 def asked(pair, *streams):
